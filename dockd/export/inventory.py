@@ -1,0 +1,234 @@
+"""The inventory CSV: one row per stored record, whole or not there, in bounded memory.
+
+RFC 4180, UTF-8, columns as ``columns.py`` says. Rows are read in pages of their own short
+transactions, so that a slow disk or pipe never holds the register.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Row, Select, exists, or_, select
+
+from dockd.export import datapackage
+from dockd.export.atomic import publishing
+from dockd.export.columns import BY_NAME, Column, Type, chosen
+from dockd.law.masking import is_protected, mask_field
+from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, STAGES, Term, method_of
+from dockd.nouns import MediaType
+from dockd.register.records import newest_location, officer_names
+from dockd.register.session import Register
+from dockd.register.tables import (
+    ExceptionRow,
+    FootageRow,
+    LocationRow,
+    RecorderRow,
+    RecordRow,
+    RevisionRow,
+    VisitRow,
+)
+
+JOINED_BY = "；"
+PAGE = 2000
+BOM = b"\xef\xbb\xbf"
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
+
+Cell = Callable[[Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """How one export looks. ``columns`` empty means all; ``since`` limits it to what is new or revised."""
+
+    headers: Literal["en", "zh"] = "en"
+    bom: bool = False
+    masked: bool = True
+    columns: tuple[str, ...] = ()
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A finished export: ``sha256`` and ``bytes`` are of the file as it lies there."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def export_inventory(register: Register, zone: ZoneInfo, path: str, wanted: Inventory) -> Exported:
+    """``path`` holds the inventory, durably, with its ``datapackage.json`` beside it.
+
+    A reader sees the old file or the new one. Raises ExportUnwritable and leaves the old
+    file as it was when the folder does not take the new one.
+    """
+    target = os.path.realpath(path)  # a link that points to the file stays a link
+    datapackage.require_mergeable(os.path.dirname(target))
+    with publishing(target) as draft:
+        rows = write_inventory(register, zone, draft.write, wanted)
+    done = Exported(path=target, rows=rows, bytes=draft.size, sha256=draft.sha256)
+    datapackage.describe_beside(
+        target,
+        chosen(wanted.columns),
+        headers=wanted.headers,
+        bom=wanted.bom,
+        masked=wanted.masked,
+        size=done.bytes,
+        sha256=done.sha256,
+    )
+    return done
+
+
+def write_inventory(register: Register, zone: ZoneInfo, write: Callable[[bytes], object], wanted: Inventory) -> int:
+    """Gives the CSV to ``write`` piece by piece; returns the number of rows."""
+    columns = chosen(wanted.columns)
+    cells = [_cell(column, zone) for column in columns]
+    write((BOM if wanted.bom else b"") + _csv([[c.zh if wanted.headers == "zh" else c.name for c in columns]]))
+    rows = 0
+    for page in _pages(register, wanted):
+        write(_csv([cell(row) for cell in cells] for row in page))
+        rows += len(page)
+    return rows
+
+
+def _csv(rows: Iterable[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+# What the register says of a record itself; the rest of a row is looked up beside it.
+_SAID = tuple(
+    column for column in RecordRow.__table__.columns if column.name in {"id", "officers"} or column.name in BY_NAME
+)
+
+
+# --- what is read ----------------------------------------------------------------------------------------
+
+
+def _pages(register: Register, wanted: Inventory) -> Iterator[list[dict[str, Any]]]:
+    after = 0
+    while True:
+        with register.read() as session:
+            found = session.execute(_query(wanted.since, after)).all()
+            names = officer_names(session, (c for row in found for c in row.officers))
+        if not found:
+            return
+        after = found[-1].id
+        yield [_values(row, names, wanted) for row in found]
+
+
+def _query(since: datetime | None, after: int) -> Select[*tuple[Any, ...]]:
+    query = (
+        select(
+            *_SAID,
+            FootageRow.size.label("size_bytes"),
+            FootageRow.sha256.label("digest"),
+            LocationRow.path.label("location"),
+            LocationRow.verified_at,
+            VisitRow.bay,
+            RecorderRow.device_no,
+            RecorderRow.device_serial,
+            RecorderRow.device_kind,
+            RecorderRow.unit,
+            ExceptionRow.reason.label("exception_reason"),
+        )
+        .join(FootageRow, FootageRow.id == RecordRow.footage_id)
+        .join(VisitRow, VisitRow.id == RecordRow.visit_id)
+        .outerjoin(LocationRow, LocationRow.id == newest_location())
+        .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
+        .outerjoin(ExceptionRow, ExceptionRow.id == RecordRow.exception_id)
+        .where(RecordRow.id > after)
+        .order_by(RecordRow.id)
+        .limit(PAGE)
+    )
+    if since is None:
+        return query
+    revised = exists().where(RevisionRow.record_id == RecordRow.id, RevisionRow.at >= since)
+    return query.where(or_(RecordRow.stored_at >= since, revised))
+
+
+# --- how it is said ----------------------------------------------------------------------------------------
+
+
+def _values(row: Row[*tuple[Any, ...]], names: Mapping[str, str], wanted: Inventory) -> dict[str, Any]:
+    """A row's values by column name, in the words of the headers, masked where the record is protected."""
+    values = dict(row._mapping)
+    values["officer_cert_no"] = JOINED_BY.join(values["officers"])
+    values["officer_name"] = JOINED_BY.join(names.get(cert_no, "") for cert_no in values["officers"])
+    values["digest_algo"] = "sha256"
+    values["method"] = values["method"] or _method(values["media_type"], wanted.headers)
+    if wanted.masked and is_protected(values["confidentiality"]):
+        for name in _MASKED:
+            values[name] = _mask(name, values[name] or "")
+    if wanted.headers == "zh":
+        for name, terms in _WORDED.items():
+            values[name] = _word(values[name], terms)
+    return values
+
+
+_MASKED = ("party", "title", "place", "remark")
+_WORDED: dict[str, Mapping[str, Term]] = {
+    "act_type": ACT_TYPES,
+    "stage": STAGES,
+    "confidentiality": CONFIDENTIALITY,
+}
+
+
+def _method(media_type: str, language: str) -> str:
+    term = method_of(MediaType(media_type))
+    return term.text(language) if term else ""
+
+
+def _mask(name: str, text: str) -> str:
+    """Several parties are masked one by one, so that none of them shows more than its first character."""
+    return (
+        JOINED_BY.join(mask_field(name, part) for part in text.split(JOINED_BY))
+        if name == "party"
+        else mask_field(name, text)
+    )
+
+
+def _word(value: str | None, terms: Mapping[str, Term]) -> str | None:
+    term = terms.get(value or "")
+    return term.zh if term else value
+
+
+def _cell(column: Column, zone: ZoneInfo) -> Cell:
+    """How a column's values are written; unknown is empty."""
+    name = column.name
+    if column.type is Type.BOOLEAN:
+        return lambda row: _BOOLEAN[row[name]]
+    if column.type is Type.DATETIME:
+        return lambda row: _time(row[name], zone)
+    if column.type is Type.DATE:
+        return lambda row: row[name].astimezone(zone).date().isoformat() if row[name] else ""
+    if column.type is Type.NUMBER:
+        return lambda row: "" if row[name] is None else f"{row[name]:.3f}"
+    if column.type is Type.INTEGER:
+        return lambda row: "" if row[name] is None else str(row[name])
+    return lambda row: guard_formula(row[name] or "")
+
+
+_BOOLEAN = {True: "true", False: "false", None: ""}
+
+
+def _time(at: datetime | None, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).isoformat(timespec="seconds") if at else ""
+
+
+def guard_formula(text: str) -> str:
+    """``text`` so that no spreadsheet takes it for a formula: led by an apostrophe where it could.
+
+    That is where it begins with ``= + - @``, their full-width forms, a tab or line break, or
+    with an apostrophe itself, so that removing one leading apostrophe always gives ``text`` back.
+    """
+    return "'" + text if text.startswith(_FORMULA) else text

@@ -1,0 +1,229 @@
+"""The words of the regulation as fixed codes, each with its Chinese and English wording.
+
+第二条 (2) 本办法所称行政执法，是指行政执法机关（包括法律、法规授权行使行政执法职权的组织，下同）依法履行行政处罚、
+行政许可、行政强制、行政检查、行政征收征用等行政职责的行为。
+(2) Administrative law enforcement here means acts by which agencies perform duties by law such as
+administrative penalty, licensing, coercion, inspection, levy and requisition.
+(3) 本办法所称行政执法全过程记录，是指行政执法机关采取文字记录、音像记录的方式，对执法程序启动、调查取证、审查决定、
+送达执行等环节进行记录的活动。
+(3) Whole-process recording means recording, in writing and by sound and picture, stages such as
+opening of the procedure, investigation and evidence, review and decision, service and execution.
+
+The steps are the items of articles 8 and 10 with the two services that article 19 names. Each class
+of alert names the article it quotes and the items of article 33 (liability) that it bears on. A code
+never changes its meaning; words may be improved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from dockd.nouns import MediaType, OwnerState
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One value of a vocabulary. ``article`` says where the regulation has the word (``8(2)`` is its item two)."""
+
+    code: str
+    zh: str
+    en: str
+    article: str = ""
+
+    def text(self, language: str) -> str:
+        """The wording in ``zh`` or, for any other language, in English."""
+        return self.zh if language.startswith("zh") else self.en
+
+
+def _table(terms: Iterable[Term]) -> Mapping[str, Term]:
+    return MappingProxyType({t.code: t for t in terms})
+
+
+ACT_TYPES = _table(
+    (
+        Term("penalty", "行政处罚", "administrative penalty", "2"),
+        Term("licence", "行政许可", "administrative licensing", "2"),
+        Term("coercion", "行政强制", "administrative coercion", "2"),
+        Term("inspection", "行政检查", "administrative inspection", "2"),
+        Term("levy", "行政征收征用", "administrative levy and requisition", "2"),
+    )
+)
+
+STAGES = _table(
+    (
+        Term("opening", "执法程序启动", "opening of the procedure", "2"),
+        Term("investigation", "调查取证", "investigation and evidence", "2"),
+        Term("decision", "审查决定", "review and decision", "2"),
+        Term("execution", "送达执行", "service and execution", "2"),
+    )
+)
+
+STEPS = _table(
+    (
+        Term("identify", "出示证件", "officers show their certificates", "8(1)"),
+        Term("questioning", "询问", "questioning", "8(2)"),
+        Term("site_inspection", "现场检查（勘验）", "inspection or survey on site", "8(3)"),
+        Term("evidence", "调取书证、物证以及其他证据", "obtaining documents, objects and other evidence", "8(4)"),
+        Term("sampling", "抽样取证", "sampling", "8(5)"),
+        Term("testing", "检验、检测、检疫、鉴定、评审", "testing, quarantine, appraisal, review", "8(6)"),
+        Term("preservation", "证据保全", "preservation of evidence", "8(7)"),
+        Term("coercive_measure", "实施行政强制措施", "coercive measure", "8(8)"),
+        Term("notice_of_rights", "告知权利及陈述、申辩", "notice of rights, statement and defence", "8(9)"),
+        Term("hearing", "听证、论证", "hearing, expert discussion", "8(10)"),
+        Term("service", "送达", "service of documents", "10(1)"),
+        Term("leaving_service", "留置送达", "service by leaving the document", "17, 19"),
+        Term("public_notice", "公告送达", "service by public notice", "17, 19"),
+        Term("performance", "当事人履行行政执法决定", "performance by the party", "10(2)"),
+        Term("enforcement", "行政强制执行", "compulsory enforcement", "10(3)"),
+        Term("disposal", "没收财物处理", "disposal of confiscated property", "10(4)"),
+        Term("other", "其他", "other matters to be recorded", "8(11), 10(5)"),
+    )
+)
+
+METHODS = _table(
+    (
+        Term(MediaType.VIDEO.value, "录像", "video recording", "28(2)"),
+        Term(MediaType.AUDIO.value, "录音", "sound recording", "28(2)"),
+        Term(MediaType.PHOTO.value, "照相", "photograph", "18"),
+    )
+)
+
+EXCEPTION_REASONS = _table(
+    (
+        Term("continuous", "连续执法", "continuous enforcement", "23(2)"),
+        Term("out_of_area", "异地执法", "enforcement outside the area", "23(2)"),
+        Term("remote", "边远地区执法", "enforcement in a remote place", "23(2)"),
+        Term("water", "水上执法", "enforcement on water", "23(2)"),
+        Term("poor_transport", "交通不便地区执法", "enforcement where transport is poor", "23(2)"),
+    )
+)
+
+OWNER_STATES = _table(
+    (
+        Term(OwnerState.ASSIGNED.value, "已归属", "assigned", "27(1)"),
+        Term(OwnerState.UNASSIGNED.value, "待归属", "unassigned", "27(1)"),
+        Term(OwnerState.CONFLICT.value, "归属冲突", "conflict", "27(1)"),
+    )
+)
+
+CONFIDENTIALITY = _table(
+    (
+        Term("public", "公开", "public"),
+        Term("state_secret", "国家秘密", "state secret", "27(2)"),
+        Term("trade_secret", "商业秘密", "trade secret", "27(2)"),
+        Term("privacy", "个人隐私", "personal privacy", "27(2)"),
+    )
+)
+
+TAG_ITEMS = _table(
+    (
+        Term("title", "名称", "title", "27(1)"),
+        Term("device_no", "记录设备编号", "number of the recording device", "27(1)"),
+        Term("officer", "执法人员信息", "officer information", "27(1)"),
+        Term("used_from", "使用开始时间", "time of use, start", "27(1)"),
+        Term("used_to", "使用结束时间", "time of use, end", "27(1)"),
+        Term("party", "案件当事人", "party to the case", "27(1)"),
+        Term("case_cause", "案由名称", "cause of action", "27(1)"),
+    )
+)
+
+JUDGEMENT_REASONS = _table(
+    (
+        Term("deadline_unknown", "储存时限无法确定", "the deadline cannot be determined", "23(1)"),
+        Term("deadline_disputed", "时间依据不一致，是否超时存疑", "witnesses of the time disagree", "23(1)"),
+        Term("store_not_designated", "本存储不是指定的存储设备", "this store is not the designated one", "23(1)"),
+        Term("not_stored", "尚未储存完毕", "not stored yet", "23(1)"),
+        Term("exception_open", "例外事由缺少返回时间", "the exception has no time of return", "23(2)"),
+        Term("exception_conflict", "例外事由自相矛盾", "the exception contradicts the facts", "23(2)"),
+        Term("exception_unconfirmed", "例外事由待确认", "the exception is not confirmed", "23(2)"),
+    )
+)
+
+LIABILITIES = MappingProxyType(
+    {
+        1: Term("no_system", "未建立健全行政执法全过程记录制度的", "no sound system of recording", "33(1)"),
+        2: Term(
+            "not_recorded",
+            "未进行或者未按规定进行行政执法全过程记录的",
+            "not recorded, or not as prescribed",
+            "33(2)",
+        ),
+        3: Term(
+            "not_filed",
+            "未归档保存或者未按规定归档保存行政执法全过程记录资料的",
+            "not filed and kept, or not as prescribed",
+            "33(3)",
+        ),
+        4: Term(
+            "destroyed",
+            "擅自毁损、删除、修改文字记录和音像记录资料的",
+            "records damaged, deleted or altered without authority",
+            "33(4)",
+        ),
+        5: Term("leaked", "泄露音像记录信息的", "recordings disclosed", "33(5)"),
+    }
+)
+
+
+def method_of(media: MediaType) -> Term | None:
+    """方式 of article 28(2) for a recording; None for what is no recording."""
+    return METHODS.get(media.value)
+
+
+class Severity(StrEnum):
+    """``CRITICAL``: evidence may be lost. ``WARNING``: a duty is missed or in doubt. ``NOTICE``: to be seen."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertClass:
+    """What an alert is about: the article it quotes and the items of article 33 that it bears on."""
+
+    code: str
+    severity: Severity
+    article: int
+    paragraph: int | None
+    liability: tuple[int, ...]
+    zh: str
+    en: str
+
+    def text(self, language: str) -> str:
+        """The short title in ``zh`` or, for any other language, in English."""
+        return self.zh if language.startswith("zh") else self.en
+
+
+_N, _W, _C = Severity.NOTICE, Severity.WARNING, Severity.CRITICAL
+
+_ALERT_CLASSES = (
+    AlertClass("due_soon", _N, 23, 1, (3,), "即将超过储存时限", "storing is due soon"),
+    AlertClass("late_docked", _W, 23, 1, (3,), "接入超时", "docked after the deadline"),
+    AlertClass("late_stored", _W, 23, 1, (3,), "按时接入，储存超时", "docked in time, stored after the deadline"),
+    AlertClass("not_docked", _W, 23, 1, (3, 5), "逾期未接入", "overdue and not docked"),
+    AlertClass("deadline_unknown", _W, 23, 1, (3,), "储存时限无法确定", "deadline unknown"),
+    AlertClass("deadline_disputed", _W, 23, 1, (3,), "时间依据不一致，是否超时存疑", "lateness in doubt"),
+    AlertClass("exception_open", _N, 23, 2, (3,), "例外事由缺少返回时间", "exception without time of return"),
+    AlertClass("exception_conflict", _W, 23, 2, (3,), "例外事由自相矛盾", "exception contradicts the facts"),
+    AlertClass("exception_unconfirmed", _N, 23, 2, (3,), "例外事由待确认", "exception not confirmed"),
+    AlertClass("identity_conflict", _W, 26, None, (2, 4), "设备身份不一致", "evidence of the recorder disagrees"),
+    AlertClass("unknown_recorder", _W, 24, None, (2,), "未登记设备", "recorder not registered"),
+    AlertClass("media_in_unusual_place", _W, 29, None, (4,), "异常位置发现媒体文件", "media in an unusual place"),
+    AlertClass("damaged_media", _W, 3, None, (2,), "媒体文件损坏", "damaged media"),
+    AlertClass("unreadable_file", _C, 3, None, (3, 4), "卡上文件无法读取", "a file on the card cannot be read"),
+    AlertClass("clock_disagreement", _W, 27, 1, (2,), "时间依据不一致", "witnesses of the time disagree"),
+    AlertClass("clock_unset", _W, 24, None, (2,), "设备时钟未设置", "the recorder's clock is not set"),
+    AlertClass("unassigned", _N, 27, 1, (3,), "待归属", "no officer assigned"),
+    AlertClass("owner_conflict", _W, 27, 1, (3,), "归属冲突", "evidence of the officer disagrees"),
+    AlertClass("copy_differs", _C, 29, None, (3, 4), "储存副本与原件不一致", "the stored copy differs from the card"),
+    AlertClass("store_full", _C, 23, 1, (3,), "存储空间不足", "the store is full"),
+    AlertClass("store_altered", _C, 29, None, (4,), "已储存文件缺失或被改动", "a stored file is missing or altered"),
+    AlertClass("removed_early", _W, 23, 1, (3,), "提前拔出，未完成", "removed early, incomplete"),
+    AlertClass("not_a_file_on_card", _N, 3, None, (2,), "卡上有非普通文件", "something on the card is not a file"),
+)
+
+ALERT_CLASSES: Mapping[str, AlertClass] = MappingProxyType({a.code: a for a in _ALERT_CLASSES})

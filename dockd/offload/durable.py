@@ -1,0 +1,112 @@
+"""Durable file primitives: each says what is on the medium when it returns.
+
+Every ``OSError`` of the store leaves here as a ``StoreError`` (law 4: the store's
+trouble is never mistaken for the card's).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dockd.errors import store_error
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+_NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
+
+
+@contextmanager
+def blaming_store(path: str) -> Iterator[None]:
+    """Turns an ``OSError`` of the block into the store's own error type."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, path) from error
+
+
+def create_temp(path: str) -> int:
+    """A new file at ``path``, open for reading and writing; raises FileExistsError if the name is taken."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+
+
+def preallocate(fd: int, size: int) -> None:
+    """Reserves ``size`` bytes, so that a full disk shows before the first byte is copied.
+
+    fallocate(2) itself, not posix_fallocate: glibc's stand-in writes a byte per block where the
+    file system cannot reserve. There it is left out: the copy then meets ENOSPC on its way.
+    """
+    if size <= 0:
+        return
+    while _libc.fallocate(fd, 0, ctypes.c_longlong(0), ctypes.c_longlong(size)) != 0:
+        code = ctypes.get_errno()
+        if code == errno.EINTR:
+            continue
+        if code in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return
+        raise OSError(code, os.strerror(code))
+
+
+def write_all(fd: int, data: memoryview, offset: int) -> None:
+    """Writes all of ``data`` at ``offset`` (a short write is continued)."""
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data = data[written:]
+        offset += written
+
+
+def rename_without_replacing(old: str, new: str) -> None:
+    """Gives ``old`` the name ``new`` in one step; raises FileExistsError if ``new`` exists, never replaces it.
+
+    Where the file system has no RENAME_NOREPLACE, link and unlink do it: a crash between them
+    leaves both names on the same bytes, which recovery cleans.
+    """
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in _NO_RENAMEAT2:
+        raise OSError(code, os.strerror(code), new)
+    os.link(old, new, follow_symlinks=False)
+    os.unlink(old)
+
+
+def fsync_directory(path: str) -> None:
+    """The directory's entries are on the medium."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a directory and say so
+            raise
+    finally:
+        os.close(fd)
+
+
+def make_directories(root: str, relative: str) -> None:
+    """``root/relative`` exists and every new directory's name is on the medium. ``root`` itself is never made."""
+    path = root
+    for part in relative.split("/"):
+        parent, path = path, f"{path}/{part}"
+        with suppress(FileExistsError):
+            os.mkdir(path, 0o750)
+            fsync_directory(parent)
+
+
+def same_file(left: str, right: str) -> bool:
+    """Whether two names are one file (a crash between link and unlink leaves that)."""
+    try:
+        a, b = os.lstat(left), os.lstat(right)
+    except FileNotFoundError:
+        return False
+    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+
+
+def remove_durably(path: str) -> None:
+    """``path`` is gone from its directory on the medium; absent already is fine."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        fsync_directory(os.path.dirname(path))

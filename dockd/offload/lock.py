@@ -1,0 +1,54 @@
+"""The lock of a visit: held by the process that writes, released by the kernel when it dies.
+
+It is a lock on the card, taken before its visit has a number: so a visit that others can see
+in the register is always locked, and one card never has two visits at work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dockd.errors import VisitBusy
+from dockd.offload.durable import blaming_store, make_directories
+from dockd.offload.layout import LOCKS
+
+
+def card_lock_path(store: str, card_instance: str) -> str:
+    return f"{store}/{LOCKS}/card-{hashlib.sha256(card_instance.encode()).hexdigest()[:32]}"
+
+
+def try_lock(store: str, card_instance: str) -> int | None:
+    """An fd that holds the card's lock until it is closed, or None while another process holds it."""
+    path = card_lock_path(store, card_instance)
+    with blaming_store(store):
+        make_directories(store, LOCKS)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+@contextmanager
+def holding_card(store: str, card_instance: str, *, wait_s: float = 0) -> Iterator[None]:
+    """Holds a card's lock for the block. Raises VisitBusy when another process keeps it longer than ``wait_s``.
+
+    The short wait is for the worker of a command that was just killed: it ends by itself
+    within milliseconds, and a plain second try of the user should not fail because of it.
+    """
+    deadline = time.monotonic() + wait_s
+    while (fd := try_lock(store, card_instance)) is None:
+        if time.monotonic() >= deadline:
+            raise VisitBusy
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,496 @@
+"""From card to store: three threads that overlap reading, writing and proving, in the protocol's order.
+
+    reader   card → hash → buffers
+    writer   buffers → temp, a proven mark every 64 MiB
+    prover   fsync → drop cache → read back → compare → row → rename → directory fsync → row
+
+The next file is copied while the last is proven; small files share the prover's commits and
+directory fsyncs. Trouble with one file ends that file; trouble with the store ends the run
+with what was proven so far kept (``StoreError``), and no thread is left waiting (``Channel``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from dockd.errors import (
+    CardError,
+    CardFileChanged,
+    CardFileUnreadable,
+    CardGone,
+    ProofFailed,
+    StoreFull,
+    store_error,
+)
+from dockd.nouns import Entry, Hole, ParsedName
+from dockd.offload import durable
+from dockd.offload.channel import Channel, Stopped
+from dockd.offload.layout import QUARANTINE
+from dockd.offload.readback import ReadBack, read_back
+from dockd.offload.reader import (
+    CHUNK,
+    CardAccess,
+    Chunk,
+    FileReader,
+    check_unchanged,
+    nothing_readable,
+    prove_prefix,
+    read_again,
+)
+from dockd.offload.settle import Settlement, settle
+from dockd.offload.steps import Passed, Step, ignore
+from dockd.register.transfers import KnownFootage, Placed, Proven
+
+_BUFFERS = 12
+_IN_PROOF = 256 << 20  # bytes that may wait for the prover: bounds dirty memory
+_LEAST_WEIGHT = 4 << 20  # so that at most 64 small files wait
+_GROUP_FILES = 64
+_GROUP_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One file to copy. ``resume`` is true where ``temp`` exists; ``marks`` are its proven prefixes."""
+
+    observation_id: int
+    entry: Entry
+    temp: str
+    final: str
+    file_no: str
+    docked_at: datetime
+    parsed: ParsedName | None = None
+    resume: bool = False
+    marks: tuple[tuple[int, str], ...] = ()
+    attempt: int = 1
+
+
+class Bookkeeping(Protocol):
+    """What is written down between the acts; each call is durable when it returns."""
+
+    def mark(self, observation_id: int, offset: int, prefix_sha256: str) -> None: ...
+    def resumed(self, observation_id: int, offset: int) -> None: ...
+    def verified(self, proven: Sequence[Proven]) -> None: ...
+    def stored(self, placed: Sequence[Placed]) -> None: ...
+    def stored_again(self, placed: Placed, known: KnownFootage) -> None: ...
+    def already(self, observation_id: int, known: KnownFootage, reason: str) -> None: ...
+    def failed(self, observation_id: int, reason: str, *, keep_temp: bool = False) -> None: ...
+    def again(self, observation_id: int, temp: str) -> None: ...
+    def equals(self, proven: Sequence[Proven]) -> dict[str, list[KnownFootage]]: ...
+
+
+class Watch(Protocol):
+    """Who looks on: counters for the screen."""
+
+    def reading(self, entry: Entry, offset: int) -> None: ...
+    def read(self, count: int) -> None: ...
+    def proving(self, entry: Entry) -> None: ...
+    def settled(self, entry: Entry, stored_bytes: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a copy needs besides its jobs. ``before_write`` raises when this process may not write any more."""
+
+    store: str
+    access: CardAccess
+    books: Bookkeeping
+    watch: Watch
+    now: Callable[[], datetime]
+    parse: Callable[[bytes], ParsedName | None]
+    reserve: Callable[[int], int]
+    before_write: Callable[[], None]
+    passed: Passed = ignore
+    read_twice: bool = False
+
+
+@dataclass(slots=True)
+class Failure:
+    """A file that is not stored, and why."""
+
+    job: Job
+    error: CardError | ProofFailed
+
+
+@dataclass(slots=True)
+class CopyResult:
+    """What a run did. ``differing`` files were read back wrong twice: the store is not to be trusted."""
+
+    bytes_read: int = 0
+    bytes_stored: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    card_gone: bool = False
+    differing: list[Job] = field(default_factory=list)
+    first_byte_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin:
+    job: Job
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """A complete temp, its descriptor open: what the writer hands to the prover."""
+
+    job: Job
+    sha256: str
+    holes: tuple[Hole, ...]
+    fd: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    job: Job
+    error: CardError
+
+
+_Message = _Begin | Chunk | _Copied | _Failed
+
+
+def copy_files(jobs: Sequence[Job], around: Surroundings, result: CopyResult) -> None:
+    """Copies and proves ``jobs``, counting in ``result``. On return each is stored, known, or a failure.
+
+    A file whose read-back differs is set aside and copied once more from its first byte; if
+    it differs again it is in ``differing`` and nothing calls it stored. Raises StoreError
+    (what was proven is kept, temps wait for the next run) and whatever ``before_write`` raises.
+    """
+    redo = _Run(around, result).run(jobs)
+    for job in _Run(around, result).run(redo):
+        around.books.failed(job.observation_id, "copy_differs")
+        result.differing.append(job)
+
+
+class _Run:
+    """One pass over some jobs."""
+
+    def __init__(self, around: Surroundings, result: CopyResult) -> None:
+        self._around = around
+        self._result = result
+        self._redo: list[Job] = []
+        self._errors: list[BaseException] = []
+        self._free: Channel[memoryview] = Channel(_BUFFERS)
+        self._to_writer: Channel[_Message] = Channel(_BUFFERS * 4)
+        self._to_prover: Channel[_Copied] = Channel(_IN_PROOF)
+        self._group: list[tuple[_Copied, Proven]] = []
+
+    def run(self, jobs: Sequence[Job]) -> list[Job]:
+        """Runs the three threads to their end; returns the jobs that must be copied again."""
+        if not jobs:
+            return []
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(CHUNK)))
+        stages = (lambda: self._read_all(jobs), self._write_all, self._prove_all)
+        threads = [threading.Thread(target=self._guard, args=(stage,), daemon=True) for stage in stages]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._redo
+
+    def _guard(self, stage: Callable[[], None]) -> None:
+        try:
+            stage()
+        except Stopped:
+            pass
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, never swallowed
+            self._errors.append(error)
+            for channel in (self._free, self._to_writer, self._to_prover):
+                channel.stop()
+
+    # --- reader ---------------------------------------------------------------------------------
+
+    def _read_all(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            if self._result.card_gone:
+                self._to_writer.put(_Failed(job, CardGone(path=job.entry.display)))
+                continue
+            try:
+                self._read_one(job)
+            except CardError as error:
+                self._result.card_gone = isinstance(error, CardGone)
+                self._to_writer.put(_Failed(job, error))
+        self._to_writer.close()
+
+    def _read_one(self, job: Job) -> None:
+        reader = FileReader(job.entry, self._open(job), self._around.access)
+        try:
+            check_unchanged(reader.fd, job.entry)
+            if job.resume and job.marks:
+                self._take_up(job, reader)
+            if self._result.first_byte_at is None:
+                self._result.first_byte_at = self._around.now()
+            self._around.watch.reading(job.entry, reader.offset)
+            self._to_writer.put(_Begin(job, reader.offset))
+            for chunk in reader.chunks(self._buffer, self._free.put):
+                self._around.watch.read(len(chunk.data))
+                self._to_writer.put(chunk)
+            self._finish(job, reader)
+        finally:
+            os.close(reader.fd)
+            self._result.bytes_read += reader.bytes_read
+
+    def _open(self, job: Job) -> int:
+        try:
+            return self._around.access.open(job.entry)
+        except CardError as error:
+            if isinstance(error, CardGone) or self._around.access.is_there():
+                raise
+            raise CardGone(path=job.entry.display) from error
+
+    def _buffer(self) -> memoryview:
+        view = self._free.get()
+        if view is None:
+            raise Stopped
+        return view
+
+    def _take_up(self, job: Job, reader: FileReader) -> None:
+        with durable.blaming_store(self._around.store):
+            fd = os.open(f"{self._around.store}/{job.temp}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            buffer = self._buffer()
+            try:
+                reader.hasher, reader.offset = prove_prefix(fd, job.marks, buffer)
+            finally:
+                os.close(fd)
+                self._free.put(buffer)
+
+    def _finish(self, job: Job, reader: FileReader) -> None:
+        digest = reader.finish()
+        if nothing_readable(reader):
+            raise CardFileUnreadable(path=job.entry.display, offset=0, reason="EIO")
+        if self._around.read_twice and not reader.holes:
+            buffer = self._buffer()
+            try:
+                reader.bytes_read += read_again(job.entry, reader.fd, digest, buffer)
+            finally:
+                self._free.put(buffer)
+        self._around.passed(Step.SOURCE_READ)
+        self._to_writer.put(_Copied(job, digest, tuple(reader.holes)))
+
+    # --- writer ---------------------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        fd, job = -1, None
+        try:
+            while (message := self._to_writer.get()) is not None:
+                if isinstance(message, Chunk):
+                    assert job is not None
+                    self._write(fd, job, message)
+                elif isinstance(message, _Begin):
+                    job = message.job
+                    fd = self._begin(message)
+                elif isinstance(message, _Copied):
+                    weight = max(message.job.entry.size, _LEAST_WEIGHT)
+                    self._to_prover.put(replace(message, fd=fd), min(weight, _IN_PROOF))
+                    fd = -1
+                else:
+                    fd = self._abandon(message, fd)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        self._to_prover.close()
+
+    def _begin(self, begin: _Begin) -> int:
+        job, around = begin.job, self._around
+        path = f"{around.store}/{job.temp}"
+        with durable.blaming_store(around.store):
+            self._require_room(job.entry.size - begin.offset)
+            around.before_write()
+            durable.make_directories(around.store, os.path.dirname(job.temp))
+            if job.resume:
+                around.books.resumed(job.observation_id, begin.offset)
+                os.chmod(path, 0o640)  # it may have been sealed just before the crash
+                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                os.ftruncate(fd, begin.offset)
+            else:
+                fd = durable.create_temp(path)
+            try:
+                durable.preallocate(fd, job.entry.size)
+            except OSError:
+                os.close(fd)
+                raise
+        around.passed(Step.TEMP_CREATED)
+        return fd
+
+    def _require_room(self, need: int) -> None:
+        fs = os.statvfs(self._around.store)
+        free, reserve = fs.f_bavail * fs.f_frsize, self._around.reserve(fs.f_blocks * fs.f_frsize)
+        if free - need < reserve:
+            raise StoreFull(path=self._around.store, need=need, free=free, reserve=reserve)
+
+    def _write(self, fd: int, job: Job, chunk: Chunk) -> None:
+        around = self._around
+        around.before_write()
+        with durable.blaming_store(around.store):
+            durable.write_all(fd, chunk.data, chunk.offset)
+        end = chunk.offset + len(chunk.data)
+        assert isinstance(chunk.data.obj, bytearray)
+        self._free.put(memoryview(chunk.data.obj))
+        around.passed(Step.CHUNK_WRITTEN)
+        if chunk.mark:
+            with durable.blaming_store(around.store):
+                os.fdatasync(fd)  # a mark promises that the prefix is on the medium: resume is honest
+            around.passed(Step.MARK_SYNCED)
+            around.books.mark(job.observation_id, end, chunk.mark)
+            around.passed(Step.MARK_KEPT)
+
+    def _abandon(self, failed: _Failed, fd: int) -> int:
+        """The card's trouble: a temp with hope of more is kept for the card's return, else removed."""
+        job, error = failed.job, failed.error
+        if fd >= 0:
+            os.close(fd)
+        has_temp = fd >= 0 or job.resume
+        keep = has_temp and isinstance(error, CardGone)
+        self._around.books.failed(job.observation_id, reason_of(error), keep_temp=keep)
+        if has_temp and not keep:
+            with durable.blaming_store(self._around.store):
+                durable.remove_durably(f"{self._around.store}/{job.temp}")
+        self._result.failures.append(Failure(job, error))
+        self._around.watch.settled(job.entry, 0)
+        return -1
+
+    # --- prover ---------------------------------------------------------------------------------
+
+    def _prove_all(self) -> None:
+        try:
+            while (copied := self._to_prover.get()) is not None:
+                self._prove_one(copied)
+                while self._group_has_room() and (more := self._to_prover.get_now()):
+                    self._prove_one(more)
+                self._keep_group()
+        finally:
+            for copied, _ in self._group:
+                os.close(copied.fd)
+
+    def _group_has_room(self) -> bool:
+        total = sum(proven.size for _, proven in self._group)
+        return len(self._group) < _GROUP_FILES and total < _GROUP_BYTES
+
+    def _prove_one(self, copied: _Copied) -> None:
+        self._around.watch.proving(copied.job.entry)
+        found = self._read_back(copied)
+        if (found.sha256, found.size) != (copied.sha256, copied.job.entry.size):
+            self._set_aside(copied)
+            return
+        if any(proven.sha256 == copied.sha256 for _, proven in self._group):
+            self._keep_group()  # equal bytes are settled one after the other
+        proven = Proven(
+            copied.job.observation_id, copied.sha256, found.size, found.via, self._around.now(), copied.holes
+        )
+        self._group.append((copied, proven))
+
+    def _read_back(self, copied: _Copied) -> ReadBack:
+        around, mtime = self._around, copied.job.entry.mtime_ns
+        with durable.blaming_store(around.store):
+            os.fchmod(copied.fd, 0o440)
+            with suppress(OverflowError, ValueError):  # a hostile card's date; the register keeps it as it was
+                os.utime(copied.fd, ns=(mtime, mtime))
+            # Data, length, mode and mtime on the medium; before this the cache cannot be dropped.
+            os.fsync(copied.fd)
+            around.passed(Step.TEMP_SYNCED)
+            found = read_back(copied.fd)
+        around.passed(Step.READ_BACK)
+        return found
+
+    def _set_aside(self, copied: _Copied) -> None:
+        """The medium returned other bytes: the temp is kept as evidence and the file copied once more."""
+        os.close(copied.fd)
+        around, job = self._around, copied.job
+        aside = f"{QUARANTINE}/{os.path.basename(job.final)}.differs-{job.attempt}"
+        with durable.blaming_store(around.store):
+            durable.make_directories(around.store, QUARANTINE)
+            os.replace(f"{around.store}/{job.temp}", f"{around.store}/{aside}")
+            durable.fsync_directory(f"{around.store}/{QUARANTINE}")
+        around.books.again(job.observation_id, job.temp)
+        self._redo.append(replace(job, resume=False, marks=(), attempt=job.attempt + 1))
+
+    def _keep_group(self) -> None:
+        group, self._group = self._group, []
+        if not group:
+            return
+        around = self._around
+        for copied, _ in group:
+            os.close(copied.fd)
+        around.before_write()
+        around.books.verified([proven for _, proven in group])
+        around.passed(Step.VERIFIED_KEPT)
+        place_proven([(copied.job, proven) for copied, proven in group], around)
+        for copied, proven in group:
+            self._result.bytes_stored += proven.size
+            around.watch.settled(copied.job.entry, proven.size)
+
+
+def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> None:
+    """Steps 10 and 11 for files that are marked verified: settle, rename, fsync directories, rows."""
+    equals = around.books.equals([proven for _, proven in group])
+    placed: list[Placed] = []
+    for job, proven in group:
+        found = _settle(job, proven, equals, around)
+        if found.known is None or found.again:
+            placed_now = _place(job, proven, around)
+            if found.known is None:
+                placed.append(placed_now)
+            else:
+                durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
+                around.books.stored_again(placed_now, found.known)
+        else:
+            around.books.already(job.observation_id, found.known, str(found.reason))
+            with durable.blaming_store(around.store):
+                durable.remove_durably(f"{around.store}/{job.temp}")
+    with durable.blaming_store(around.store):
+        for folder in sorted({os.path.dirname(p.final) for p in placed}):
+            durable.fsync_directory(f"{around.store}/{folder}")
+    around.passed(Step.DIRECTORY_SYNCED)
+    around.books.stored(placed)
+    around.passed(Step.STORED_KEPT)
+
+
+def _settle(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], around: Surroundings) -> Settlement:
+    return settle(
+        job.entry.path,
+        job.parsed,
+        equals.get(proven.sha256, []),
+        parse=around.parse,
+        is_present=lambda known: is_present(around.store, known),
+    )
+
+
+def _place(job: Job, proven: Proven, around: Surroundings) -> Placed:
+    temp, final = f"{around.store}/{job.temp}", f"{around.store}/{job.final}"
+    try:
+        durable.rename_without_replacing(temp, final)
+    except FileExistsError as error:
+        if not durable.same_file(temp, final):
+            raise ProofFailed(text=f"{job.final}: a file that the register does not know stands there") from error
+        os.unlink(temp)
+    except OSError as error:
+        raise store_error(error, around.store) from error
+    around.passed(Step.RENAMED)
+    return Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())
+
+
+def is_present(store: str, known: KnownFootage) -> bool:
+    """Whether the stored file is still there with its size; raises StoreError when the store cannot say."""
+    try:
+        return os.lstat(f"{store}/{known.location}").st_size == known.size
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise store_error(error, store) from error
+
+
+def reason_of(error: CardError) -> str:
+    """The code that register and ``--json`` carry for a file that is not stored."""
+    if isinstance(error, CardFileUnreadable):
+        return f"unreadable_at:{error.fields['offset']}"
+    if isinstance(error, CardFileChanged):
+        return "changed_while_read"
+    return error.name

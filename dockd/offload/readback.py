@@ -1,0 +1,95 @@
+"""Reading stored bytes back from the medium, not from the page cache, and saying how that is known.
+
+No copying tool examined does this: a re-read through the cache proves only that memory
+still holds what was written (field-notes B4.1, lesson 14).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dockd.nouns import VerifiedVia
+
+BLOCK = 4 << 20
+_SAMPLES = 32
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the medium returned: digest, length, and by which way it was read."""
+
+    sha256: str
+    size: int
+    via: VerifiedVia
+
+
+def read_back(fd: int, *, on_bytes: Callable[[int], None] = lambda _: None) -> ReadBack:
+    """Reads the whole file behind ``fd`` from its medium; the file must have been fsynced before.
+
+    Dirty pages are not dropped by the kernel, so fsync comes first (the caller's promise).
+    Then the cache is dropped and sampled; where pages remain, the file is read with O_DIRECT.
+    ``via`` is ``CACHE`` where neither can be had (tmpfs: there is no medium). Raises OSError.
+    """
+    size = os.fstat(fd).st_size
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    if size == 0:
+        return ReadBack(hashlib.sha256().hexdigest(), 0, VerifiedVia.DROPPED)
+    if _cache_is_empty(fd, size):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        return _hash(fd, VerifiedVia.DROPPED, on_bytes)
+    return _read_direct(fd, on_bytes) or _hash(fd, VerifiedVia.CACHE, on_bytes)
+
+
+def _cache_is_empty(fd: int, size: int) -> bool:
+    """Whether a sample of pages, first and last included, would all have to come from the medium."""
+    last = (size - 1) // mmap.PAGESIZE
+    pages = {last * i // (_SAMPLES - 1) for i in range(_SAMPLES)}
+    return not any(_is_cached(fd, page * mmap.PAGESIZE) for page in sorted(pages))
+
+
+def _is_cached(fd: int, offset: int) -> bool:
+    try:
+        return os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT) > 0
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return True  # it cannot be shown to be empty, so it is not believed to be
+        raise
+
+
+def _read_direct(fd: int, on_bytes: Callable[[int], None]) -> ReadBack | None:
+    """The file read past the cache, or None where the file system has no O_DIRECT."""
+    try:
+        direct = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return None
+        raise
+    try:
+        return _hash(direct, VerifiedVia.DIRECT, on_bytes)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return None
+        raise
+    finally:
+        os.close(direct)
+
+
+def _hash(fd: int, via: VerifiedVia, on_bytes: Callable[[int], None]) -> ReadBack:
+    digest, offset = hashlib.sha256(), 0
+    # O_DIRECT wants aligned memory: an anonymous mapping is.
+    with mmap.mmap(-1, BLOCK) as buffer, memoryview(buffer) as view:
+        while count := os.preadv(fd, [view], offset):
+            digest.update(view[:count])
+            offset += count
+            on_bytes(count)
+            if via is VerifiedVia.DIRECT and count % mmap.PAGESIZE:
+                break  # a short direct read is the end; going on from an unaligned offset is EINVAL
+    return ReadBack(digest.hexdigest(), offset, via)

@@ -1,0 +1,196 @@
+"""Reading one file off the card: hashed as it leaves, damaged ranges kept at their offsets, resumed by proof.
+
+All trouble here is the card's and leaves as a ``CardError``; the store's is met elsewhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dockd.errors import CardError, CardFileChanged, CardFileUnreadable, CardGone, SourceUnsteady
+from dockd.nouns import Entry, Hole
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+CHUNK = 4 << 20
+MARK_EVERY = 64 << 20
+_SECTOR = 4096
+_GONE = frozenset({errno.ENODEV, errno.ENOMEDIUM, errno.ENOTCONN, errno.ESTALE, errno.ENXIO, errno.ESHUTDOWN})
+_DAMAGED = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EILSEQ, errno.EREMOTEIO, errno.ENODATA})
+
+
+@dataclass(frozen=True, slots=True)
+class CardAccess:
+    """How the offload reaches a card: ``open`` gives an fd of a listed entry, ``is_there`` asks for the device."""
+
+    open: Callable[[Entry], int]
+    is_there: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes of the file at ``offset``; ``mark`` is the prefix digest where the journal wants one."""
+
+    data: memoryview
+    offset: int
+    mark: str | None
+
+
+@dataclass(slots=True)
+class FileReader:
+    """One pass over one open source file from ``offset`` on, with the hash of everything before it."""
+
+    entry: Entry
+    fd: int
+    access: CardAccess
+    hasher: _Hash = field(default_factory=hashlib.sha256)
+    offset: int = 0
+    bytes_read: int = 0
+    holes: list[Hole] = field(default_factory=list)
+
+    def chunks(self, take: Callable[[], memoryview], give: Callable[[memoryview], None]) -> Iterator[Chunk]:
+        """The file's bytes to its listed size, each in a buffer from ``take``.
+
+        Raises CardError, after ``give`` took the buffer back; ``holes`` tells what was zero-filled.
+        """
+        while self.offset < self.entry.size:
+            view = take()
+            want = min(len(view), self.entry.size - self.offset, self._to_next_mark())
+            try:
+                count = self._read(view[:want])
+                if count == 0:
+                    raise CardFileChanged(path=self.entry.display)
+            except CardError:
+                give(view)
+                raise
+            self.hasher.update(view[:count])
+            start, self.offset = self.offset, self.offset + count
+            yield Chunk(view[:count], start, self._mark())
+
+    def finish(self) -> str:
+        """The digest, if the source is still the file that was listed. Raises CardFileChanged."""
+        check_unchanged(self.fd, self.entry)
+        with blaming_card(self.entry, self.offset):
+            if os.pread(self.fd, 1, self.entry.size):
+                raise CardFileChanged(path=self.entry.display)
+        return self.hasher.hexdigest()
+
+    def _to_next_mark(self) -> int:
+        return MARK_EVERY - self.offset % MARK_EVERY
+
+    def _mark(self) -> str | None:
+        # Salvaged bytes are not marked: a resumed copy must find its holes again.
+        due = self.offset % MARK_EVERY == 0 and self.offset < self.entry.size and not self.holes
+        return self.hasher.copy().hexdigest() if due else None
+
+    def _read(self, view: memoryview) -> int:
+        try:
+            count = os.preadv(self.fd, [view], self.offset)
+        except OSError as error:
+            if error.errno not in _DAMAGED:
+                raise as_card_error(error, self.entry, self.offset) from error
+            return self._salvage(view)
+        self.bytes_read += count
+        return count
+
+    def _salvage(self, view: memoryview) -> int:
+        """Reads a damaged range sector by sector, zero-filling and noting what cannot be read."""
+        view[:] = bytes(len(view))
+        for start in range(0, len(view), _SECTOR):
+            part = view[start : start + _SECTOR]
+            try:
+                count = os.preadv(self.fd, [part], self.offset + start)
+            except OSError as error:
+                if error.errno not in _DAMAGED:
+                    raise as_card_error(error, self.entry, self.offset + start) from error
+                self._require_card()
+                self._add_hole(self.offset + start, len(part))
+            else:
+                self.bytes_read += count
+        return len(view)
+
+    def _require_card(self) -> None:
+        # A pulled card answers EIO too: without this, the rest of the file would become one hole.
+        if not self.access.is_there():
+            raise CardGone(path=self.entry.display)
+
+    def _add_hole(self, offset: int, length: int) -> None:
+        if self.holes and self.holes[-1].offset + self.holes[-1].length == offset:
+            length += self.holes[-1].length
+            offset = self.holes.pop().offset
+        self.holes.append(Hole(offset, length))
+
+
+def check_unchanged(fd: int, entry: Entry) -> None:
+    """Raises CardFileChanged unless size and mtime are those of the listing."""
+    with blaming_card(entry, 0):
+        found = os.fstat(fd)
+    if (found.st_size, found.st_mtime_ns) != (entry.size, entry.mtime_ns):
+        raise CardFileChanged(path=entry.display)
+
+
+def nothing_readable(reader: FileReader) -> bool:
+    """Whether salvage brought back not one byte: that is an unreadable file, not a damaged one."""
+    return bool(reader.holes) and sum(h.length for h in reader.holes) >= reader.entry.size
+
+
+def read_again(entry: Entry, fd: int, sha256: str, buffer: memoryview) -> int:
+    """A second, independent read of the source; returns its length in bytes.
+
+    Raises SourceUnsteady when the card returns other bytes. The source's pages are dropped
+    first, so that the answer comes from the card and not from memory.
+    """
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    digest, offset = hashlib.sha256(), 0
+    with blaming_card(entry, offset):
+        while count := os.preadv(fd, [buffer], offset):
+            digest.update(buffer[:count])
+            offset += count
+    if digest.hexdigest() != sha256:
+        raise SourceUnsteady(path=entry.display)
+    return offset
+
+
+def prove_prefix(temp_fd: int, marks: tuple[tuple[int, str], ...], buffer: memoryview) -> tuple[_Hash, int]:
+    """How much of a temp is proven: the hash and offset at the last mark whose prefix digest agrees.
+
+    The temp is read from its medium. No prefix is believed because of its length:
+    preallocation makes the length meaningless anyway (field-notes G1.5).
+    """
+    os.posix_fadvise(temp_fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    digest, offset = hashlib.sha256(), 0
+    proven = (digest.copy(), 0)
+    for end, prefix in marks:
+        while offset < end:
+            count = os.preadv(temp_fd, [buffer[: min(len(buffer), end - offset)]], offset)
+            if count == 0:
+                return proven
+            digest.update(buffer[:count])
+            offset += count
+        if digest.copy().hexdigest() != prefix:
+            return proven
+        proven = (digest.copy(), end)
+    return proven
+
+
+def as_card_error(error: OSError, entry: Entry, offset: int) -> CardError:
+    """The card's trouble as its own type."""
+    if error.errno in _GONE:
+        return CardGone(path=entry.display)
+    return CardFileUnreadable(path=entry.display, offset=offset, reason=error.strerror or str(error))
+
+
+@contextmanager
+def blaming_card(entry: Entry, offset: int) -> Iterator[None]:
+    """Turns an ``OSError`` of the block into the card's own error type."""
+    try:
+        yield
+    except OSError as error:
+        raise as_card_error(error, entry, offset) from error

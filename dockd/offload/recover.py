@@ -1,0 +1,148 @@
+"""What an interrupted visit left behind, put in order by the recovery table (field-notes G2).
+
+| row       | temp    | final   | what happens                                              |
+|-----------|---------|---------|-----------------------------------------------------------|
+| copying   | absent  | absent  | forgotten: the card's next visit copies the file          |
+| copying   | present | absent  | kept for the card's return, resumed by its proven marks   |
+| verified  | present | absent  | read back again, compared, then renamed and stored        |
+| verified  | absent  | present | read back again, compared, then stored                    |
+| verified  | absent  | absent  | alarm; forgotten: the card's next visit copies the file   |
+| done      | present | –       | the temp is removed                                       |
+| none      | present | –       | moved to quarantine, reported                             |
+
+``stored`` rows need nothing here (what follows them is the visit's business), and a final
+file without a row is reported by ``dockd verify`` and never deleted. Only unfinished visits
+and their folders are looked at, never all of history.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dockd.nouns import Entry, EntryType
+from dockd.offload import durable
+from dockd.offload.layout import QUARANTINE, TEMP_SUFFIX
+from dockd.offload.pipeline import Job, Surroundings, place_proven
+from dockd.offload.readback import read_back
+from dockd.register.transfers import HeldTemp, Placed, TransferState
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What was found: ``stored`` files were finished, ``kept`` temps wait, the rest is named for people."""
+
+    stored: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    forgotten: list[HeldTemp] = field(default_factory=list)
+    vanished: list[HeldTemp] = field(default_factory=list)
+    altered: list[HeldTemp] = field(default_factory=list)
+    quarantined: list[str] = field(default_factory=list)
+
+
+def recover_files(
+    left: Sequence[HeldTemp],
+    done_temps: Sequence[str],
+    around: Surroundings,
+    *,
+    live_temps: Callable[[], set[str]],
+) -> Recovered:
+    """Brings every pending transfer of one unfinished visit to a state of the table.
+
+    The caller holds the visit's lock and afterwards writes down what ``forgotten``,
+    ``vanished`` and ``altered`` say. Raises StoreError.
+    """
+    found = Recovered()
+    for temp in done_temps:
+        with durable.blaming_store(around.store):
+            durable.remove_durably(f"{around.store}/{temp}")
+    for held in left:
+        _recover_one(held, around, found)
+    _quarantine_strays({os.path.dirname(held.final) for held in left if held.final}, around, live_temps, found)
+    return found
+
+
+def _recover_one(held: HeldTemp, around: Surroundings, found: Recovered) -> None:
+    has_temp = os.path.lexists(f"{around.store}/{held.temp}") if held.temp else False
+    has_final = os.path.lexists(f"{around.store}/{held.final}") if held.final else False
+    if held.state is not TransferState.VERIFIED:
+        if has_temp:
+            found.kept.append(held.temp)
+        else:
+            found.forgotten.append(held)
+    elif has_temp or has_final:
+        _finish_verified(held, around, found, has_temp=has_temp)
+    else:
+        found.vanished.append(held)
+
+
+def _finish_verified(held: HeldTemp, around: Surroundings, found: Recovered, *, has_temp: bool) -> None:
+    name = held.temp if has_temp else held.final
+    if held.proven is None or not _still_equal(f"{around.store}/{name}", held):
+        if has_temp:
+            _set_aside(name, around, found)
+        found.altered.append(held)
+        return
+    job = _as_job(held, around)
+    if has_temp:
+        place_proven([(job, held.proven)], around)
+    else:
+        with durable.blaming_store(around.store):
+            durable.fsync_directory(os.path.dirname(f"{around.store}/{held.final}"))
+        around.books.stored([Placed(held.proven, job.entry, job.final, job.file_no, job.docked_at, around.now())])
+    found.stored.append(held.final)
+
+
+def _as_job(held: HeldTemp, around: Surroundings) -> Job:
+    return Job(
+        observation_id=held.observation_id,
+        entry=Entry(held.path, EntryType.FILE, held.size, held.mtime_ns),
+        temp=held.temp,
+        final=held.final,
+        file_no=held.file_no,
+        docked_at=held.docked_at,
+        parsed=around.parse(held.path),
+    )
+
+
+def _still_equal(path: str, held: HeldTemp) -> bool:
+    if held.proven is None:
+        return False
+    with durable.blaming_store(path):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+            found = read_back(fd)
+        finally:
+            os.close(fd)
+    return (found.sha256, found.size) == (held.proven.sha256, held.proven.size)
+
+
+def _set_aside(relative: str, around: Surroundings, found: Recovered) -> None:
+    """Moves a temp that nobody owns into quarantine; never replaces, never deletes."""
+    target = f"{QUARANTINE}/{os.path.basename(relative)}"
+    with durable.blaming_store(around.store):
+        durable.make_directories(around.store, QUARANTINE)
+        number = 0
+        while os.path.lexists(f"{around.store}/{target}"):
+            number += 1
+            target = f"{QUARANTINE}/{os.path.basename(relative)}.{number}"
+        durable.rename_without_replacing(f"{around.store}/{relative}", f"{around.store}/{target}")
+        durable.fsync_directory(os.path.dirname(f"{around.store}/{relative}"))
+        durable.fsync_directory(f"{around.store}/{QUARANTINE}")
+    found.quarantined.append(target)
+
+
+def _quarantine_strays(
+    folders: set[str], around: Surroundings, live_temps: Callable[[], set[str]], found: Recovered
+) -> None:
+    lying: list[str] = []
+    for folder in sorted(folders):
+        if os.path.isdir(f"{around.store}/{folder}"):
+            lying += [f"{folder}/{name}" for name in os.listdir(f"{around.store}/{folder}")]
+    # Asked after the listing: another visit names its temp in the register before it makes it.
+    owned = live_temps()
+    for relative in lying:
+        if relative.endswith(TEMP_SUFFIX) and relative not in owned:
+            _set_aside(relative, around, found)

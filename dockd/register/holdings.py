@@ -1,0 +1,202 @@
+"""What the store should hold, in pages, and what a reading of it found: the register's side of ``dockd verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy.orm import Session
+
+from dockd.nouns import FileOutcome, VerifiedVia
+from dockd.register.tables import (
+    FootageRow,
+    LocationRow,
+    LocationState,
+    RecordRow,
+    SidecarRow,
+    TransferRow,
+    VisitRow,
+    VisitState,
+)
+
+_BATCH = 400  # keys a statement: well below SQLite's limit of variables
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One file that the store should hold. ``size`` is None where only the digest is registered.
+
+    ``replaced``: the same footage was stored again elsewhere, so that its absence here is known.
+    """
+
+    key: int
+    path: str
+    sha256: str
+    size: int | None
+    record_id: int | None
+    file_no: str | None
+    state: LocationState = LocationState.PRESENT
+    replaced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What a reading found of one place: proven again at ``at``, or not (``via`` None)."""
+
+    key: int
+    state: LocationState
+    at: datetime
+    via: VerifiedVia | None
+
+
+def count_footage(session: Session, since: datetime | None) -> tuple[int, int]:
+    """Number and bytes of the places to be read."""
+    files, size = session.execute(
+        select(func.count(), func.coalesce(func.sum(FootageRow.size), 0))
+        .select_from(LocationRow)
+        .join(FootageRow, FootageRow.id == LocationRow.footage_id)
+        .where(_stored_since(since))
+    ).one()
+    return files, int(size)
+
+
+def page_footage(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
+    """Places of footage after key ``after``, oldest first: about the order in which they lie on the disk."""
+    newest = (
+        select(func.max(LocationRow.id))
+        .where(LocationRow.footage_id == FootageRow.id)
+        .correlate(FootageRow)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(
+            LocationRow.id,
+            LocationRow.path,
+            LocationRow.state,
+            FootageRow.sha256,
+            FootageRow.size,
+            FootageRow.file_no,
+            RecordRow.id.label("record_id"),
+            newest.label("newest"),
+        )
+        .join(FootageRow, FootageRow.id == LocationRow.footage_id)
+        .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+        .where(LocationRow.id > after, _stored_since(since))
+        .order_by(LocationRow.id)
+        .limit(limit)
+    )
+    return [
+        Holding(
+            r.id, r.path, r.sha256, r.size, r.record_id, r.file_no, LocationState(r.state), replaced=r.newest != r.id
+        )
+        for r in rows
+    ]
+
+
+def _stored_since(since: datetime | None) -> ColumnElement[bool]:
+    return true() if since is None else LocationRow.stored_at >= since
+
+
+def page_sidecars(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
+    """Sidecars after key ``after``."""
+    rows = session.execute(
+        select(SidecarRow, RecordRow.file_no)
+        .join(RecordRow, RecordRow.id == SidecarRow.record_id)
+        .where(SidecarRow.id > after, true() if since is None else SidecarRow.written_at >= since)
+        .order_by(SidecarRow.id)
+        .limit(limit)
+    )
+    return [Holding(s.id, s.path, s.sha256, None, s.record_id, file_no) for s, file_no in rows]
+
+
+def page_manifests(
+    session: Session, since: datetime | None, *, after: int, limit: int
+) -> list[tuple[int, str]]:
+    """(visit number, path) of manifests after visit ``after``."""
+    rows = session.execute(
+        select(VisitRow.id, VisitRow.manifest)
+        .where(
+            VisitRow.id > after,
+            VisitRow.manifest.is_not(None),
+            true() if since is None else VisitRow.ended_at >= since,
+        )
+        .order_by(VisitRow.id)
+        .limit(limit)
+    )
+    return [(visit_id, manifest) for visit_id, manifest in rows if manifest is not None]
+
+
+def digests_of_visit(session: Session, visit_id: int) -> set[str]:
+    """SHA-256 of everything of a visit that is stored: what its manifest must name."""
+    stored = (FileOutcome.STORED, FileOutcome.STORED_DAMAGED, FileOutcome.ALREADY_STORED)
+    return set(
+        session.scalars(
+            select(FootageRow.sha256)
+            .join(TransferRow, TransferRow.file_no == FootageRow.file_no)
+            .where(TransferRow.visit_id == visit_id, TransferRow.outcome.in_(stored))
+        )
+    )
+
+
+def digests_at(session: Session, paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 by place, for the places that the register knows."""
+    found: dict[str, str] = {}
+    for some in _batches(paths):
+        rows = session.execute(
+            select(LocationRow.path, FootageRow.sha256)
+            .join(FootageRow, FootageRow.id == LocationRow.footage_id)
+            .where(LocationRow.path.in_(some))
+        )
+        found.update((row.path, row.sha256) for row in rows)
+    return found
+
+
+def known_paths(session: Session, paths: Iterable[str], visits: Iterable[int]) -> set[str]:
+    """Those of ``paths`` that are footage, a sidecar, the temp of a transfer, or the manifest of one of ``visits``."""
+    known: set[str | None] = set()
+    for some in _batches(paths):
+        known.update(session.scalars(select(LocationRow.path).where(LocationRow.path.in_(some))))
+        known.update(session.scalars(select(SidecarRow.path).where(SidecarRow.path.in_(some))))
+        known.update(session.scalars(select(TransferRow.temp).where(TransferRow.temp.in_(some))))
+    for numbers in _batches(visits):
+        known.update(session.scalars(select(VisitRow.manifest).where(VisitRow.id.in_(numbers))))
+    return {path for path in known if path is not None}
+
+
+def visits_at_work(session: Session, visits: Iterable[int]) -> set[int]:
+    """Those of ``visits`` that are not ended: their files may be on their way into the register."""
+    working: set[int] = set()
+    for some in _batches(visits):
+        working.update(
+            session.scalars(
+                select(VisitRow.id).where(
+                    VisitRow.id.in_(some), VisitRow.state.in_((VisitState.OPEN, VisitState.SAFE))
+                )
+            )
+        )
+    return working
+
+
+def renew_proof(session: Session, results: Sequence[Renewed]) -> None:
+    """The places' states as found; a proven one has its new ``verified_at``."""
+    proven = [r for r in results if r.via is not None]
+    failed = [r for r in results if r.via is None]
+    if proven:
+        session.execute(
+            update(LocationRow),
+            [
+                {"id": r.key, "state": r.state.value, "verified_at": r.at, "verified_via": r.via.value}
+                for r in proven
+                if r.via is not None
+            ],
+        )
+    if failed:
+        session.execute(update(LocationRow), [{"id": r.key, "state": r.state.value} for r in failed])
+
+
+def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:
+    every = list(keys)
+    return (every[start : start + _BATCH] for start in range(0, len(every), _BATCH))

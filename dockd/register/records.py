@@ -1,0 +1,524 @@
+"""Records: what is said of footage. They are added once and change only by adding a revision (law 7).
+
+Every function works in the caller's transaction and appends its ledger line there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement, Row, ScalarSelect, Select, delete, func, literal_column, select
+from sqlalchemy.orm import Session
+
+from dockd.errors import UnknownNumber
+from dockd.law.completeness import tags_complete
+from dockd.nouns import LateKind, MediaType, OwnerState, Place
+from dockd.register import ledger
+from dockd.register.tables import (
+    EventRow,
+    FootageRow,
+    LocationRow,
+    OfficerRow,
+    RecorderRow,
+    RecordOfficerRow,
+    RecordRow,
+    RevisionRow,
+    VisitRow,
+)
+
+_BATCH = 400  # keys a statement: well below SQLite's limit of variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRecord:
+    """What is known of footage when its record is made: the values of revision 0.
+
+    Times are aware. ``officers`` and the candidates are numbers (``cert_no``, ``case_no``);
+    ``basis`` says of each tag why it has its value.
+    """
+
+    file_no: str
+    footage_id: int
+    visit_id: int
+    station_no: str
+    media_type: MediaType
+    place_on_card: Place
+    original_path: bytes
+    original_name: str
+    docked_at: datetime
+    stored_at: datetime
+    recorder_id: int | None = None
+    other_names: tuple[str, ...] = ()
+    sequence: str | None = None
+    title: str | None = None
+    used_from: datetime | None = None
+    used_to: datetime | None = None
+    time_basis: str = ""
+    time_flags: tuple[str, ...] = ()
+    other_ends: tuple[datetime, ...] = ()
+    party: str | None = None
+    case_cause: str | None = None
+    case_no: str | None = None
+    officers: tuple[str, ...] = ()
+    owner_state: OwnerState = OwnerState.UNASSIGNED
+    officer_candidates: tuple[str, ...] = ()
+    case_candidates: tuple[str, ...] = ()
+    basis: Mapping[str, str] | None = None
+    act_type: str | None = None
+    stage: str | None = None
+    step: str | None = None
+    matter: str | None = None
+    place: str | None = None
+    method: str | None = None
+    party_notified: str | None = None
+    important_mark: bool = False
+    confidentiality: str | None = None
+    retention_class: str | None = None
+    retain_until: datetime | None = None
+    is_evidence: bool = False
+    remark: str | None = None
+    session_id: int | None = None
+    deadline_at: datetime | None = None
+    original_deadline_at: datetime | None = None
+    late: bool | None = None
+    late_kind: LateKind | None = None
+    judge_reason: str | None = None
+    overdue_s: int = 0
+    exception_id: int | None = None
+    probed_at: datetime | None = None
+    duration_s: float | None = None
+    facts: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """著录: one record with the facts of its footage, recorder and visit that every screen shows beside it."""
+
+    record_id: int
+    file_no: str
+    revision: int
+    footage_id: int
+    visit_id: int
+    station_no: str
+    bay: str | None
+    device_no: str | None
+    device_serial: str | None
+    media_type: MediaType
+    place_on_card: Place
+    original_path: bytes
+    original_name: str
+    other_names: tuple[str, ...]
+    sequence: str | None
+    size: int
+    sha256: str
+    location: str | None
+    verified_at: datetime | None
+    docked_at: datetime
+    stored_at: datetime
+    title: str | None
+    used_from: datetime | None
+    used_to: datetime | None
+    time_basis: str
+    time_flags: tuple[str, ...]
+    other_ends: tuple[datetime, ...]
+    party: str | None
+    case_cause: str | None
+    case_no: str | None
+    officers: tuple[str, ...]
+    officer_names: tuple[str, ...]
+    owner_state: OwnerState
+    officer_candidates: tuple[str, ...]
+    case_candidates: tuple[str, ...]
+    basis: Mapping[str, str]
+    tags_complete: bool
+    act_type: str | None
+    stage: str | None
+    step: str | None
+    matter: str | None
+    place: str | None
+    method: str | None
+    party_notified: str | None
+    important_mark: bool
+    confidentiality: str | None
+    retention_class: str | None
+    retain_until: datetime | None
+    is_evidence: bool
+    disc_no: str | None
+    archived_on: datetime | None
+    remark: str | None
+    session_id: int | None
+    deadline_at: datetime | None
+    original_deadline_at: datetime | None
+    late: bool | None
+    late_kind: LateKind | None
+    judge_reason: str | None
+    overdue_s: int
+    exception_id: int | None
+    probed_at: datetime | None
+    duration_s: float | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One change of a record: each field with its value before and after (``None`` before revision 0)."""
+
+    number: int
+    at: datetime
+    actor: str
+    why: str
+    changes: Mapping[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFilter:
+    """Which records; fields that are given must all hold. The period is that of use (使用时间), overlapping."""
+
+    unassigned: bool = False
+    case_no: str | None = None
+    officer: str | None = None
+    device_no: str | None = None
+    party: str | None = None
+    used_from: datetime | None = None
+    used_to: datetime | None = None
+    visit_id: int | None = None
+    media: MediaType | None = None
+
+
+# What a revision may change. Names, bytes, places and times of storing never change.
+REVISABLE = frozenset(
+    {f.name for f in fields(NewRecord)}
+    - {
+        *("file_no", "footage_id", "visit_id", "station_no", "media_type", "place_on_card"),
+        *("original_path", "original_name", "sequence", "docked_at", "stored_at", "basis"),
+    }
+) | {"disc_no", "archived_on"}
+
+# A field that says nothing apart from another one and is protected together with it.
+_FOLLOWS = {"owner_state": "officers", "officer_candidates": "officers", "case_candidates": "case_no"}
+
+
+# --- adding and revising --------------------------------------------------------------------------------
+
+
+def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) -> int:
+    """Adds a record at revision 0 and its ledger line ``record.added``; returns its id."""
+    values = {f.name: _column(getattr(new, f.name)) for f in fields(new)}
+    values |= {"basis": dict(new.basis or {}), "facts": dict(new.facts or {}), "other_ends": _plain(new.other_ends)}
+    row = RecordRow(**values, revision=0)
+    row.tags_complete = _is_complete(session, row)
+    session.add(row)
+    session.flush()
+    _keep_officers(session, row.id, new.officers)
+    ledger.append(
+        session,
+        station_no=new.station_no,
+        kind="record.added",
+        subject=f"record:{row.id}",
+        data={
+            "record_id": row.id,
+            **values,
+            "tags_complete": row.tags_complete,
+            "device_no": _device_no(session, row.recorder_id),
+        },
+        at=at,
+        actor=actor,
+    )
+    return row.id
+
+
+def revise_record(
+    session: Session,
+    record_id: int,
+    changes: Mapping[str, Any],
+    *,
+    actor: str,
+    why: str,
+    at: datetime,
+    basis: Mapping[str, str] | None = None,
+) -> int | None:
+    """Makes ``changes`` to a record as one revision; returns its number, or None when nothing changes.
+
+    ``basis`` says of each field why; a person's change without one is its own basis. What a
+    person has said is not overwritten by a conclusion of dockd's: such fields are left as
+    they are. Raises UnknownNumber for an unknown record and ValueError for a field that never changes.
+    """
+    if fixed := changes.keys() - REVISABLE:
+        raise ValueError(f"a revision cannot change {', '.join(sorted(fixed))}")
+    row = session.get(RecordRow, record_id, with_for_update=True)
+    if row is None:
+        raise UnknownNumber(noun="record", number=record_id, command="dockd record list")
+    reasons = _reasons(changes, basis or {}, actor)
+    taken = {name: value for name, value in changes.items() if not _is_a_persons(row, name, reasons, actor)}
+    story = _apply(row, taken) | _apply_basis(row, taken, reasons)
+    if not story:
+        return None
+    story |= _apply_completeness(session, row)
+    row.revision += 1
+    if "officers" in story:
+        _keep_officers(session, row.id, row.officers)
+    _tell_revision(session, row, story, actor=actor, why=why, at=at)
+    return row.revision
+
+
+def _reasons(changes: Mapping[str, Any], basis: Mapping[str, str], actor: str) -> dict[str, str]:
+    """The basis of every changed field that has one."""
+    if not _is_person(actor):
+        return {name: why for name, why in basis.items() if name in changes}
+    return {name: basis.get(name, actor) for name in changes if name not in _FOLLOWS}
+
+
+def _is_a_persons(row: RecordRow, name: str, reasons: Mapping[str, str], actor: str) -> bool:
+    """Whether the field holds a person's word that this change may not touch."""
+    leader = _FOLLOWS.get(name, name)
+    if not _is_person(str(row.basis.get(leader, ""))):
+        return False
+    return not (_is_person(actor) and _is_person(reasons.get(leader, actor)))
+
+
+def _is_person(name: str) -> bool:
+    return name.startswith("person:")
+
+
+def _apply(row: RecordRow, changes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    story = {}
+    for name, value in changes.items():
+        before, after = _plain(getattr(row, name)), _plain(value)
+        if before != after:
+            story[name] = [before, after]
+            setattr(row, name, after if name == "other_ends" else _column(value))
+    return story
+
+
+def _apply_basis(row: RecordRow, taken: Mapping[str, Any], reasons: Mapping[str, str]) -> dict[str, list[Any]]:
+    """A value with a new reason is told too: a person who confirms dockd's conclusion makes it theirs."""
+    changed = {name: why for name, why in reasons.items() if name in taken and row.basis.get(name) != why}
+    if not changed:
+        return {}
+    before = {name: row.basis.get(name) for name in changed}
+    row.basis = {**row.basis, **changed}
+    return {"basis": [before, changed]}
+
+
+def _apply_completeness(session: Session, row: RecordRow) -> dict[str, list[Any]]:
+    complete = _is_complete(session, row)
+    if complete == row.tags_complete:
+        return {}
+    row.tags_complete = complete
+    return {"tags_complete": [not complete, complete]}
+
+
+def _tell_revision(
+    session: Session, row: RecordRow, story: dict[str, list[Any]], *, actor: str, why: str, at: datetime
+) -> None:
+    session.add(RevisionRow(record_id=row.id, number=row.revision, at=at, actor=actor, why=why, changes=story))
+    session.flush()
+    ledger.append(
+        session,
+        station_no=row.station_no,
+        kind="record.revised",
+        subject=f"record:{row.id}",
+        data={"record_id": row.id, "file_no": row.file_no, "revision": row.revision, "why": why, "changes": story},
+        at=at,
+        actor=actor,
+    )
+
+
+def _is_complete(session: Session, row: RecordRow) -> bool:
+    """Article 27's six items, from the record and its recorder's number."""
+    items = {
+        "title": row.title,
+        "device_no": _device_no(session, row.recorder_id),
+        "officer": row.officers,
+        "used_from": row.used_from,
+        "used_to": row.used_to,
+        "party": row.party,
+        "case_cause": row.case_cause,
+    }
+    return tags_complete(items, OwnerState(row.owner_state))
+
+
+def _device_no(session: Session, recorder_id: int | None) -> str | None:
+    return session.scalar(select(RecorderRow.device_no).where(RecorderRow.id == recorder_id)) if recorder_id else None
+
+
+def _keep_officers(session: Session, record_id: int, cert_nos: Sequence[str]) -> None:
+    """The rows through which a search by officer finds the record say what the record says."""
+    session.execute(delete(RecordOfficerRow).where(RecordOfficerRow.record_id == record_id))
+    session.add_all(
+        RecordOfficerRow(record_id=record_id, cert_no=cert_no, position=i)
+        for i, cert_no in enumerate(dict.fromkeys(cert_nos))
+    )
+    session.flush()
+
+
+def _column(value: Any) -> Any:
+    """A value as its column takes it."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON: times in UTC, sequences as lists."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return _column(value)
+
+
+# --- finding ---------------------------------------------------------------------------------------------
+
+
+def find_record(session: Session, record_id: int) -> Record | None:
+    """The record with this id, as it stands now."""
+    return _one(session, RecordRow.id == record_id)
+
+
+def find_record_by_number(session: Session, file_no: str) -> Record | None:
+    """The record with this 文件编号."""
+    return _one(session, RecordRow.file_no == file_no)
+
+
+def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: int = 0) -> tuple[Record, ...]:
+    """At most ``limit`` records that ``wanted`` names, in the order of their ids, those after id ``after``.
+
+    The next page begins after the last id of this one, however the register grew meanwhile.
+    """
+    query = _records().where(RecordRow.id > after, *_conditions(wanted)).order_by(RecordRow.id).limit(limit)
+    return _read(session, query)
+
+
+def record_history(session: Session, record_id: int) -> tuple[Revision, ...]:
+    """How the record came to say what it says, oldest first; number 0 is its making, read from the ledger."""
+    rows = session.scalars(select(RevisionRow).where(RevisionRow.record_id == record_id).order_by(RevisionRow.number))
+    return (
+        *_making(session, record_id),
+        *(Revision(r.number, r.at, r.actor, r.why, {k: (b, a) for k, (b, a) in r.changes.items()}) for r in rows),
+    )
+
+
+def _one(session: Session, condition: ColumnElement[bool]) -> Record | None:
+    return next(iter(_read(session, _records().where(condition))), None)
+
+
+def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
+    """The parts of the filter that are given, each so that its index can serve it."""
+    used_until = func.coalesce(RecordRow.used_to, RecordRow.used_from)
+    said: list[ColumnElement[bool] | None] = [
+        None if wanted.case_no is None else RecordRow.case_no == wanted.case_no,
+        None if wanted.officer is None else RecordRow.id.in_(_named(wanted.officer)),
+        None if wanted.device_no is None else RecordRow.recorder_id.in_(_numbered(wanted.device_no)),
+        None if wanted.party is None else RecordRow.party.contains(wanted.party, autoescape=True),
+        None if wanted.used_from is None else used_until >= wanted.used_from,
+        None if wanted.used_to is None else RecordRow.used_from <= wanted.used_to,
+        None if wanted.visit_id is None else RecordRow.visit_id == wanted.visit_id,
+        None if wanted.media is None else RecordRow.media_type == wanted.media.value,
+        # said exactly as the partial index says it
+        literal_column("record.owner_state <> 'assigned'", Boolean) if wanted.unassigned else None,
+    ]
+    return [condition for condition in said if condition is not None]
+
+
+def _named(cert_no: str) -> Select[int]:
+    return select(RecordOfficerRow.record_id).where(RecordOfficerRow.cert_no == cert_no)
+
+
+def _numbered(device_no: str) -> Select[int]:
+    return select(RecorderRow.id).where(RecorderRow.device_no == device_no)
+
+
+def _records() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            RecordRow,
+            FootageRow.sha256,
+            FootageRow.size,
+            VisitRow.bay,
+            RecorderRow.device_no,
+            RecorderRow.device_serial,
+            LocationRow.path.label("location"),
+            LocationRow.verified_at,
+        )
+        .join(FootageRow, FootageRow.id == RecordRow.footage_id)
+        .join(VisitRow, VisitRow.id == RecordRow.visit_id)
+        .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
+        .outerjoin(LocationRow, LocationRow.id == newest_location())
+    )
+
+
+def newest_location() -> ScalarSelect[int | None]:
+    """The id of the place where the footage of a query's row lies now (it may have been stored again)."""
+    return (
+        select(func.max(LocationRow.id))
+        .where(LocationRow.footage_id == FootageRow.id)
+        .correlate(FootageRow)
+        .scalar_subquery()
+    )
+
+
+def _read(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Record, ...]:
+    rows = session.execute(query.execution_options(populate_existing=True)).all()
+    names = officer_names(session, (c for row in rows for c in row.RecordRow.officers))
+    return tuple(_as_record(row, names) for row in rows)
+
+
+def officer_names(session: Session, cert_nos: Iterable[str]) -> dict[str, str]:
+    """Names of officers by 执法证号; numbers nobody is registered under are left out."""
+    wanted, names = sorted(set(cert_nos)), dict[str, str]()
+    for start in range(0, len(wanted), _BATCH):
+        rows = session.execute(
+            select(OfficerRow.cert_no, OfficerRow.name).where(OfficerRow.cert_no.in_(wanted[start : start + _BATCH]))
+        )
+        names.update((row.cert_no, row.name) for row in rows)
+    return names
+
+
+_SAME = tuple(f.name for f in fields(Record) if f.name in RecordRow.__table__.columns)
+
+
+def _as_record(row: Row[*tuple[Any, ...]], names: Mapping[str, str]) -> Record:
+    said: RecordRow = row.RecordRow
+    values = {name: _frozen(getattr(said, name)) for name in _SAME}
+    return Record(
+        **values
+        | {
+            "record_id": said.id,
+            "media_type": MediaType(said.media_type),
+            "place_on_card": Place(said.place_on_card),
+            "owner_state": OwnerState(said.owner_state),
+            "late_kind": LateKind(said.late_kind) if said.late_kind else None,
+            "other_ends": tuple(datetime.fromisoformat(end) for end in said.other_ends),
+            "officer_names": tuple(names.get(cert_no, "") for cert_no in said.officers),
+            "bay": row.bay,
+            "device_no": row.device_no,
+            "device_serial": row.device_serial,
+            "size": row.size,
+            "sha256": row.sha256,
+            "location": row.location,
+            "verified_at": row.verified_at,
+        }
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _making(session: Session, record_id: int) -> list[Revision]:
+    event = session.execute(
+        select(EventRow.line).where(EventRow.subject == f"record:{record_id}", EventRow.kind == "record.added")
+    ).scalar()
+    if event is None:
+        return []
+    line = json.loads(event)
+    data = line["data"]
+    said = {name: (None, data[name]) for name in sorted(REVISABLE) if data.get(name) not in (None, "", [], {})}
+    return [Revision(0, datetime.fromisoformat(line["at"]), line["actor"], "stored", said)]

@@ -1,0 +1,596 @@
+"""What became of each file of a card: listing, plan, journal, proof and place, as the register knows them.
+
+Every function works in the caller's transaction. The order in which the offload room
+calls them is the copy protocol (field-notes G1); no function touches a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from dockd.nouns import Entry, FileOutcome, Hole, MediaType, Place, VerifiedVia
+from dockd.register import ledger
+from dockd.register.tables import (
+    FootageRow,
+    JournalRow,
+    LocationRow,
+    ObservationRow,
+    RecordRow,
+    TransferRow,
+    TransferState,
+    VisitRow,
+    VisitState,
+)
+
+_BATCH = 400  # keys a statement: well below SQLite's limit of variables
+
+
+def path_key(path: bytes) -> bytes:
+    """The short index key of a path (a card's path may be 50 kB long)."""
+    return hashlib.sha256(path).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFootage:
+    """Stored footage that a file on a card may turn out to be."""
+
+    footage_id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    sha256: str
+    file_no: str
+    location: str
+    record_id: int | None
+    recorder_id: int | None
+    card_instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A temp whose bytes were read back from the medium and found equal."""
+
+    observation_id: int
+    sha256: str
+    size: int
+    via: VerifiedVia
+    at: datetime
+    holes: tuple[Hole, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldTemp:
+    """A temp that an interrupted visit left for the return of its card, with its proven marks."""
+
+    observation_id: int
+    visit_id: int
+    path: bytes
+    size: int
+    mtime_ns: int
+    recorder_id: int | None
+    temp: str
+    final: str
+    file_no: str
+    state: TransferState
+    docked_at: datetime
+    proven: Proven | None = None
+    journal: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One entry of the listing and what will be done with it; ``outcome`` is set where nothing will be."""
+
+    seq: int
+    entry: Entry
+    media: MediaType
+    place: Place
+    outcome: FileOutcome | None = None
+    reason: str | None = None
+    temp: str | None = None
+    final: str | None = None
+    file_no: str | None = None
+    sha256: str | None = None
+    adopts: HeldTemp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A proven file under its final name, its directory fsynced: what the last row says."""
+
+    proven: Proven
+    entry: Entry
+    final: str
+    file_no: str
+    docked_at: datetime
+    at: datetime
+
+
+# --- what is known before a visit -------------------------------------------------------------------
+
+
+def known_on_card(
+    session: Session, *, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
+) -> dict[bytes, KnownFootage]:
+    """Footage stored from these paths of this card and recorder; the newest where there are several."""
+    found: dict[bytes, KnownFootage] = {}
+    for start in range(0, len(paths), _BATCH):
+        keys = [path_key(p) for p in paths[start : start + _BATCH]]
+        rows = session.execute(
+            _known()
+            .where(
+                FootageRow.card_instance == card_instance,
+                FootageRow.path_hash.in_(keys),
+                FootageRow.recorder_id.is_not_distinct_from(recorder_id),
+            )
+            .order_by(FootageRow.id)
+        )
+        found.update((row.path, _as_known(row)) for row in rows)
+    return found
+
+
+def known_by_digest(
+    session: Session, *, recorder_id: int | None, card_instance: str, wanted: Sequence[tuple[str, int]]
+) -> dict[str, list[KnownFootage]]:
+    """Footage of this recorder with one of these (digest, size), by digest, oldest first.
+
+    Of an unidentified recorder only what came from the same card counts: nobody equals nobody.
+    """
+    sizes = dict(wanted)
+    whose = FootageRow.recorder_id == recorder_id
+    if recorder_id is None:
+        whose = and_(FootageRow.recorder_id.is_(None), FootageRow.card_instance == card_instance)
+    found: dict[str, list[KnownFootage]] = {}
+    for start in range(0, len(wanted), _BATCH):
+        rows = session.execute(
+            _known()
+            .where(
+                FootageRow.sha256.in_([digest for digest, _ in wanted[start : start + _BATCH]]),
+                whose,
+            )
+            .order_by(FootageRow.id)
+        )
+        for row in rows:
+            if row.size == sizes[row.sha256]:
+                found.setdefault(row.sha256, []).append(_as_known(row))
+    return found
+
+
+def _known() -> Select[Any]:
+    newest = (
+        select(func.max(LocationRow.id))
+        .where(LocationRow.footage_id == FootageRow.id)
+        .correlate(FootageRow)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            FootageRow.id,
+            FootageRow.path,
+            FootageRow.size,
+            FootageRow.mtime_ns,
+            FootageRow.sha256,
+            FootageRow.file_no,
+            FootageRow.recorder_id,
+            FootageRow.card_instance,
+            LocationRow.path.label("location"),
+            RecordRow.id.label("record_id"),
+        )
+        .join(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest))
+        .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+    )
+
+
+def _as_known(row: Row[Any]) -> KnownFootage:
+    return KnownFootage(
+        footage_id=row.id,
+        path=row.path,
+        size=row.size,
+        mtime_ns=row.mtime_ns,
+        sha256=row.sha256,
+        file_no=row.file_no,
+        location=row.location,
+        record_id=row.record_id,
+        recorder_id=row.recorder_id,
+        card_instance=row.card_instance,
+    )
+
+
+def held_temps(session: Session, *, card_instance: str) -> list[HeldTemp]:
+    """Temps of this card's ended visits, with their journals. Few at any time (partial index)."""
+    rows = session.execute(
+        _transfers().where(
+            TransferRow.state == TransferState.COPYING,
+            ObservationRow.card_instance == card_instance,
+            VisitRow.state == VisitState.ENDED,
+        )
+    ).all()
+    return [_as_held(session, row) for row in rows]
+
+
+def pending(session: Session, visit_id: int) -> list[HeldTemp]:
+    """The transfers of a visit that are neither stored nor done."""
+    rows = session.execute(
+        _transfers()
+        .where(
+            TransferRow.visit_id == visit_id,
+            TransferRow.state.in_((TransferState.PLANNED, TransferState.COPYING, TransferState.VERIFIED)),
+        )
+        .order_by(TransferRow.observation_id)
+    ).all()
+    return [_as_held(session, row) for row in rows]
+
+
+def _transfers() -> Select[Any]:
+    return (
+        select(
+            TransferRow.observation_id,
+            TransferRow.visit_id,
+            TransferRow.temp,
+            TransferRow.final,
+            TransferRow.file_no,
+            TransferRow.state,
+            TransferRow.sha256,
+            TransferRow.size.label("proven_size"),
+            TransferRow.verified_via,
+            TransferRow.verified_at,
+            TransferRow.holes,
+            ObservationRow.path,
+            ObservationRow.size,
+            ObservationRow.mtime_ns,
+            VisitRow.recorder_id,
+            VisitRow.docked_at,
+        )
+        .join(ObservationRow, ObservationRow.id == TransferRow.observation_id)
+        .join(VisitRow, VisitRow.id == TransferRow.visit_id)
+    )
+
+
+def _as_held(session: Session, row: Row[Any]) -> HeldTemp:
+    marks = session.execute(
+        select(JournalRow.offset, JournalRow.prefix_sha256)
+        .where(JournalRow.observation_id == row.observation_id)
+        .order_by(JournalRow.offset)
+    )
+    return HeldTemp(
+        observation_id=row.observation_id,
+        visit_id=row.visit_id,
+        path=row.path,
+        size=row.size,
+        mtime_ns=row.mtime_ns,
+        recorder_id=row.recorder_id,
+        temp=row.temp or "",
+        final=row.final or "",
+        file_no=row.file_no or "",
+        state=TransferState(row.state),
+        docked_at=row.docked_at,
+        proven=_as_proven(row),
+        journal=tuple((m.offset, m.prefix_sha256) for m in marks),
+    )
+
+
+def _as_proven(row: Row[Any]) -> Proven | None:
+    if row.state != TransferState.VERIFIED:
+        return None
+    return Proven(
+        observation_id=row.observation_id,
+        sha256=row.sha256,
+        size=row.proven_size,
+        via=VerifiedVia(row.verified_via),
+        at=row.verified_at,
+        holes=tuple(Hole(**hole) for hole in row.holes or ()),
+    )
+
+
+def stray_temps(session: Session, visit_id: int) -> list[str]:
+    """Temps of a visit's finished transfers that may still lie there (a crash before their removal)."""
+    rows = session.execute(
+        select(TransferRow.temp).where(
+            TransferRow.visit_id == visit_id,
+            TransferRow.state == TransferState.DONE,
+            TransferRow.temp.is_not(None),
+        )
+    ).scalars()
+    return [temp for temp in rows if temp]
+
+
+# --- the listing and the plan ------------------------------------------------------------------------
+
+
+def keep_listing(session: Session, *, visit_id: int, card_instance: str, planned: Sequence[Planned]) -> dict[int, int]:
+    """Inserts every entry as an observation; returns observation ids by ``seq``."""
+    if not planned:
+        return {}
+    ids = session.execute(
+        insert(ObservationRow).returning(ObservationRow.id, sort_by_parameter_order=True),
+        [
+            {
+                "visit_id": visit_id,
+                "seq": p.seq,
+                "card_instance": card_instance,
+                "path": p.entry.path,
+                "path_hash": path_key(p.entry.path),
+                "type": p.entry.type.value,
+                "size": p.entry.size,
+                "mtime_ns": p.entry.mtime_ns,
+                "inode": str(p.entry.inode),
+                "error": p.entry.error,
+                "media": p.media.value,
+                "place": p.place.value,
+            }
+            for p in planned
+        ],
+    ).scalars()
+    return {p.seq: key for p, key in zip(planned, ids, strict=True)}
+
+
+def keep_plan(session: Session, *, visit_id: int, planned: Iterable[Planned], ids: Mapping[int, int]) -> None:
+    """Inserts a transfer per file: ``copying`` with its temp's name, or ``done`` with its outcome.
+
+    A temp that is adopted from an earlier visit keeps its names; its proven marks move along
+    and the earlier transfer is done, so that exactly one transfer owns a temp at any time.
+    """
+    rows = []
+    for p in planned:
+        if p.adopts:
+            _release(session, p.adopts, to_visit=visit_id)
+        rows.append(
+            {
+                "observation_id": ids[p.seq],
+                "visit_id": visit_id,
+                "state": TransferState.DONE.value if p.outcome else TransferState.COPYING.value,
+                "outcome": p.outcome.value if p.outcome else None,
+                "reason": p.reason,
+                "temp": p.temp,
+                "final": p.final,
+                "file_no": p.file_no,
+                "sha256": p.sha256,
+                "size": p.entry.size if p.outcome is FileOutcome.ALREADY_STORED else None,
+                "attempts": 0,
+            }
+        )
+    if rows:
+        session.execute(insert(TransferRow), rows)
+    for p in planned:
+        if p.adopts and p.adopts.journal:
+            session.execute(
+                insert(JournalRow),
+                [
+                    {"observation_id": ids[p.seq], "offset": offset, "prefix_sha256": digest}
+                    for offset, digest in p.adopts.journal
+                ],
+            )
+
+
+def _release(session: Session, held: HeldTemp, *, to_visit: int) -> None:
+    forget_journal(session, held.observation_id)
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.observation_id == held.observation_id)
+        .values(state=TransferState.DONE, temp=None, reason=f"resumed in visit {to_visit}")
+    )
+
+
+# --- the steps of the copy -----------------------------------------------------------------------------
+
+
+def note_mark(session: Session, observation_id: int, offset: int, prefix_sha256: str) -> None:
+    """The temp's first ``offset`` bytes are on the medium and have this digest as read from the card."""
+    session.add(JournalRow(observation_id=observation_id, offset=offset, prefix_sha256=prefix_sha256))
+
+
+def cut_journal(session: Session, observation_id: int, offset: int) -> None:
+    """Marks beyond ``offset`` were not proven on resume: they will be made anew."""
+    session.execute(delete(JournalRow).where(JournalRow.observation_id == observation_id, JournalRow.offset > offset))
+
+
+def forget_journal(session: Session, observation_id: int) -> None:
+    session.execute(delete(JournalRow).where(JournalRow.observation_id == observation_id))
+
+
+def mark_verified(session: Session, proven: Sequence[Proven]) -> None:
+    """Step 9: the temps' bytes are proven; the renames may follow."""
+    session.execute(
+        update(TransferRow),
+        [
+            {
+                "observation_id": p.observation_id,
+                "state": TransferState.VERIFIED.value,
+                "sha256": p.sha256,
+                "size": p.size,
+                "verified_via": p.via.value,
+                "verified_at": p.at,
+                "holes": [asdict(h) for h in p.holes] or None,
+            }
+            for p in proven
+        ],
+    )
+
+
+def mark_stored(
+    session: Session, placed: Sequence[Placed], *, visit: VisitRow, device_no: str | None, actor: str
+) -> None:
+    """Step 11: footage, place and ledger line in one transaction. From its commit on, "stored" may be said."""
+    if not placed:
+        return
+    ids = session.execute(
+        insert(FootageRow).returning(FootageRow.id, sort_by_parameter_order=True),
+        [
+            {
+                "observation_id": p.proven.observation_id,
+                "visit_id": visit.id,
+                "recorder_id": visit.recorder_id,
+                "card_instance": visit.card_instance,
+                "path": p.entry.path,
+                "path_hash": path_key(p.entry.path),
+                "mtime_ns": p.entry.mtime_ns,
+                "docked_at": p.docked_at,
+                "file_no": p.file_no,
+                "sha256": p.proven.sha256,
+                "size": p.proven.size,
+                "holes": [asdict(h) for h in p.proven.holes] or None,
+                "stored_at": p.at,
+            }
+            for p in placed
+        ],
+    ).scalars()
+    session.execute(
+        insert(LocationRow),
+        [
+            {
+                "footage_id": footage_id,
+                "path": p.final,
+                "state": "present",
+                "stored_at": p.at,
+                "verified_at": p.proven.at,
+                "verified_via": p.proven.via.value,
+            }
+            for footage_id, p in zip(ids, placed, strict=True)
+        ],
+    )
+    session.execute(
+        update(TransferRow),
+        [
+            {
+                "observation_id": p.proven.observation_id,
+                "state": TransferState.STORED.value,
+                "outcome": (FileOutcome.STORED_DAMAGED if p.proven.holes else FileOutcome.STORED).value,
+                "temp": None,
+            }
+            for p in placed
+        ],
+    )
+    session.execute(delete(JournalRow).where(JournalRow.observation_id.in_([p.proven.observation_id for p in placed])))
+    ledger.append_many(
+        session,
+        station_no=visit.station_no,
+        actor=actor,
+        lines=[
+            ledger.Line(
+                kind="footage.stored",
+                subject=f"footage:{p.file_no}",
+                at=p.at,
+                data=_told(p, visit, device_no),
+            )
+            for p in placed
+        ],
+    )
+
+
+def _told(p: Placed, visit: VisitRow, device_no: str | None) -> dict[str, Any]:
+    return {
+        "visit_id": visit.id,
+        "observation_id": p.proven.observation_id,
+        "device_no": device_no,
+        "card_instance": visit.card_instance,
+        "path": p.entry.path,
+        "size": p.proven.size,
+        "mtime_ns": p.entry.mtime_ns,
+        "sha256": p.proven.sha256,
+        "location": p.final,
+        "docked_at": p.docked_at,
+        "stored_at": p.at,
+        "verified_at": p.proven.at,
+        "verified_via": p.proven.via.value,
+        "holes": [asdict(h) for h in p.proven.holes],
+    }
+
+
+def mark_already_stored(session: Session, observation_id: int, known: KnownFootage, *, reason: str) -> None:
+    """The bytes were read and turned out to be stored already.
+
+    The temp's name stays in the row: its removal follows, and after a crash recovery does it.
+    """
+    forget_journal(session, observation_id)
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.observation_id == observation_id)
+        .values(
+            state=TransferState.DONE,
+            outcome=FileOutcome.ALREADY_STORED,
+            reason=reason,
+            final=known.location,
+            file_no=known.file_no,
+            sha256=known.sha256,
+            size=known.size,
+        )
+    )
+
+
+def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, actor: str) -> None:
+    """A stored file that was missing from the store has been copied anew: a further place of the same footage."""
+    session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state="missing"))
+    session.add(
+        LocationRow(
+            footage_id=known.footage_id,
+            path=placed.final,
+            stored_at=placed.at,
+            verified_at=placed.proven.at,
+            verified_via=placed.proven.via.value,
+        )
+    )
+    forget_journal(session, placed.proven.observation_id)
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.observation_id == placed.proven.observation_id)
+        .values(
+            state=TransferState.STORED,
+            outcome=FileOutcome.STORED,
+            reason="stored_again",
+            temp=None,
+            file_no=known.file_no,
+        )
+    )
+    ledger.append(
+        session,
+        station_no=visit.station_no,
+        kind="footage.stored_again",
+        subject=f"footage:{known.file_no}",
+        at=placed.at,
+        actor=actor,
+        data={"location": placed.final, "missing": known.location, "sha256": known.sha256, "visit_id": visit.id},
+    )
+
+
+def mark_failed(session: Session, observation_id: int, *, reason: str, keep_temp: bool) -> None:
+    """The card's trouble with one file. A kept temp stays ``copying`` and waits for its card."""
+    values: dict[str, Any] = {"reason": reason, "outcome": FileOutcome.UNREADABLE}
+    if not keep_temp:
+        values |= {"state": TransferState.DONE}
+        forget_journal(session, observation_id)
+    session.execute(update(TransferRow).where(TransferRow.observation_id == observation_id).values(**values))
+
+
+def begin_again(session: Session, observation_id: int, *, temp: str) -> None:
+    """The temp was thrown away or set aside: the file is copied from its first byte under ``temp``."""
+    forget_journal(session, observation_id)
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.observation_id == observation_id)
+        .values(state=TransferState.COPYING, temp=temp, sha256=None, attempts=TransferRow.attempts + 1)
+    )
+
+
+def drop_transfer(session: Session, observation_id: int, *, reason: str) -> None:
+    """A transfer of an ended visit that nothing is left of: done, with the reason."""
+    forget_journal(session, observation_id)
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.observation_id == observation_id)
+        .values(state=TransferState.DONE, temp=None, reason=reason)
+    )
+
+
+def live_temps(session: Session) -> set[str]:
+    """Names of temps that a transfer owns (partial index: few)."""
+    rows = session.execute(
+        select(TransferRow.temp).where(TransferRow.state.in_((TransferState.COPYING, TransferState.VERIFIED)))
+    ).scalars()
+    return {temp for temp in rows if temp}

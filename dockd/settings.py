@@ -1,0 +1,576 @@
+"""YAML in, one frozen validated object out: the station's configuration, or one ConfigInvalid that names the line.
+
+Nothing is guessed: unknown and duplicate keys, wrong types and impossible values are
+refused with file, line, dotted key, what is wrong and what is expected. Relative paths
+are relative to the file's folder and come out absolute.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from dockd import yamlfile
+from dockd.errors import ConfigInvalid, ConfigUnreadable
+from dockd.locale import N_, _
+from dockd.nouns import INVENTORY_COLUMNS, TITLE_FIELDS
+from dockd.yamlfile import Keys, Yaml
+
+ARTICLE_23 = (
+    "音像记录完成后，行政执法人员应当在二十四小时内将音像记录信息储存至所在机关的行政执法信息系统或者指定的存储设备"
+)
+"""The sentence of article 23(1) of the regulation, as it stands there."""
+
+STATION_NO = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}")
+UNITS = {"": 1, "B": 1} | {
+    prefix + unit: base**power for power, prefix in enumerate("KMGT", 1) for unit, base in (("B", 1000), ("IB", 1024))
+}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def refuse(problem: str) -> PydanticCustomError:
+    """A refusal whose words reach the person as they are."""
+    return PydanticCustomError("refused", "{problem}", {"problem": problem})
+
+
+def shown(value: object) -> str:
+    """A value as a person finds it in the file, shortened."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text[:60]) + ("…" if len(text) > 60 else "")
+
+
+# --- values -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Space of the store that stays free: so many bytes, or a part of the whole."""
+
+    size: int = 0
+    percent: float = 0
+
+    def of(self, total_bytes: int) -> int:
+        """The reserve in bytes on a file system of ``total_bytes``."""
+        return self.size or int(total_bytes * self.percent / 100)
+
+
+def parse_size(value: object) -> int:
+    """``20GiB``, ``500 MB``, ``4096`` → bytes."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?)\s*([A-Za-z]{0,3})", value) if isinstance(value, str) else None
+    if match is None or match[2].upper() not in UNITS:
+        raise refuse(_("{value} is not a size").format(value=shown(value)))
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def parse_reserve(value: object) -> Reserve:
+    """``20GiB``, ``5%`` or ``0`` → Reserve."""
+    if isinstance(value, Reserve):
+        return value
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,3})?)\s*%", value) if isinstance(value, str) else None
+    if match is None:
+        return Reserve(size=parse_size(value))
+    if float(match[1]) > 90:
+        raise refuse(_("{value} would leave no room for footage").format(value=shown(value)))
+    return Reserve(percent=float(match[1]))
+
+
+def parse_duration(value: object) -> timedelta:
+    """``4h``, ``90m``, ``7d`` → timedelta."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", value) if isinstance(value, str) else None
+    if match is None:
+        raise refuse(_("{value} is not a length of time").format(value=shown(value)))
+    return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        raise refuse(_("there is no time zone {value}").format(value=shown(name))) from None
+    return name
+
+
+def _station_no(text: str) -> str:
+    if not STATION_NO.fullmatch(text):
+        raise refuse(_("{value} cannot be a station number").format(value=shown(text)))
+    return text
+
+
+def _absolute(value: object, info: ValidationInfo) -> Path:
+    """A path made absolute against the folder of the configuration file."""
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+        raise refuse(_("{value} is not a path").format(value=shown(value)))
+    return Path(os.path.normpath(_folder(info) / Path(value).expanduser()))
+
+
+def _folder(info: ValidationInfo) -> Path:
+    return Path((info.context or {}).get("folder", "/etc/dockd"))
+
+
+def _register_url(value: object, info: ValidationInfo) -> str:
+    """An absolute SQLAlchemy URL: a relative SQLite path is relative to the file, psycopg 3 is said aloud."""
+    if isinstance(value, str) and (match := re.fullmatch(r"sqlite:///([^?#\0]+)", value)):
+        return f"sqlite:///{_absolute(match[1], info)}"
+    if isinstance(value, str) and (match := re.fullmatch(r"postgres(?:ql)?(?:\+psycopg)?(://[^\s\0]+)", value)):
+        return f"postgresql+psycopg{match[1]}" if _is_url(value) else _not_a_register(value)
+    return _not_a_register(value)
+
+
+def _is_url(value: str) -> bool:
+    try:
+        return urlsplit(value).port is None or True
+    except ValueError:
+        return False
+
+
+def _not_a_register(value: object) -> str:
+    # The value may hold a password: it is not repeated.
+    del value
+    raise refuse(_("this is not the address of a register"))
+
+
+def _warnings(values: tuple[timedelta, ...]) -> tuple[timedelta, ...]:
+    return tuple(sorted(set(values), reverse=True))
+
+
+def _title(template: str) -> str:
+    """Refuse what ``str.format`` would do beyond filling in the fields of a title."""
+    rest = re.sub(r"\{(\w+)\}", "", template)
+    if "{" in rest or "}" in rest:
+        raise refuse(_("a brace stands alone in {value}").format(value=shown(template)))
+    unknown = [name for name in re.findall(r"\{(\w+)\}", template) if name not in TITLE_FIELDS]
+    if unknown:
+        raise refuse(_("a title has no field {value}").format(value="{" + unknown[0] + "}"))
+    if not template.strip() or len(template) > 200 or any(ord(c) < 0x20 for c in template):
+        raise refuse(_("a title cannot be made from {value}").format(value=shown(template)))
+    return template
+
+
+def _column(name: str) -> str:
+    if name not in INVENTORY_COLUMNS:
+        raise refuse(_("the inventory has no column {value}").format(value=shown(name)))
+    return name
+
+
+def _hours(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 24:
+        problem = _("{value} hours are more than article 23 allows: “{article}”")
+        raise refuse(problem.format(value=value, article=ARTICLE_23))
+    return value
+
+
+def _rate(value: object) -> int | None:
+    return None if value is None else parse_size(value) or None
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Size = Annotated[int, BeforeValidator(parse_size)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+FilePath = Annotated[Path, BeforeValidator(_absolute)]
+Text = Annotated[str, Field(max_length=200)]
+Headers = Literal["en", "zh"]
+Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+# --- the file, key by key -----------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """One mapping of the file. A field's description is what is expected there, as a msgid."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class Agency(Section):
+    """The agency and its station."""
+
+    name: Text = Field("", description=N_("the agency's name, in quotes"))
+    station_no: Annotated[str, AfterValidator(_station_no)] = Field(
+        "station-1",
+        description=N_("1 to 32 letters A–Z, digits, '.', '_' or '-', not beginning with '.', in quotes"),
+    )
+    timezone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "Asia/Shanghai", description=N_("a time zone such as Asia/Shanghai")
+    )
+    language: Headers = Field("zh", description=N_("zh (Chinese) or en (English)"))
+    designated_storage: bool = Field(True, description=N_("true or false"))
+
+
+class Store(Section):
+    """Where footage is kept."""
+
+    root: FilePath = Field(
+        Path("/var/lib/dockd/store"),
+        description=N_("a folder of its own for footage, absolute or relative to this file"),
+    )
+    reserve: Annotated[Reserve, PlainValidator(parse_reserve)] = Field(
+        Reserve(percent=5), description=N_("a size such as 20GiB, a part such as 5%, or 0 for none")
+    )
+
+
+class RegisterPlace(Section):
+    """Where what is remembered is kept."""
+
+    url: Annotated[str, PlainValidator(_register_url)] = Field(
+        "sqlite:////var/lib/dockd/register.db",
+        description=N_("sqlite:///register.db (relative), sqlite:////path/register.db or postgresql://host/database"),
+    )
+    wait_s: float = Field(30, gt=0, le=3600, description=N_("seconds between 1 and 3600"))
+
+
+class Deadline(Section):
+    """Article 23's clock."""
+
+    hours: Annotated[int, BeforeValidator(_hours)] = Field(24, ge=1, le=24, description=N_("whole hours from 1 to 24"))
+    warn_before: Annotated[tuple[Duration, ...], BeforeValidator(_as_tuple), AfterValidator(_warnings)] = Field(
+        (timedelta(hours=4), timedelta(hours=1)), description=N_("a list of times such as [4h, 90m]")
+    )
+
+
+class Bay(Section):
+    """采集口: the USB port paths that are one socket of the dock."""
+
+    ports: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = Field(
+        description=N_('a list of USB port paths such as ["1-4.2"]')
+    )
+    priority: bool = Field(False, description=N_("true or false"))
+
+
+class Inventory(Section):
+    """The default export."""
+
+    path: FilePath = Field(
+        Path("/var/lib/dockd/exports/inventory.csv"),
+        description=N_("a file, absolute or relative to this file"),
+    )
+    headers: Headers = Field("en", description=N_("en (English words) or zh (Chinese words)"))
+    bom: bool = Field(False, description=N_("true (for Excel) or false"))
+
+
+class Export(Section):
+    """A further export of the inventory. No ``columns`` means all of them."""
+
+    name: Named = Field(description=N_("a short name of a–z, 0–9, '-' and '_'"))
+    path: FilePath = Field(description=N_("a file, absolute or relative to this file"))
+    columns: Annotated[tuple[Annotated[str, AfterValidator(_column)], ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of columns of the inventory such as [file_no, title]; an empty list means all")
+    )
+    headers: Headers = Field("en", description=N_("en (English words) or zh (Chinese words)"))
+    bom: bool = Field(False, description=N_("true (for Excel) or false"))
+    masked: bool = Field(True, description=N_("true or false"))
+
+
+class Alerts(Section):
+    """Who is told. ``journal``: a line in the log, numbers only."""
+
+    channels: Annotated[tuple[Literal["journal"], ...], BeforeValidator(_as_tuple)] = Field(
+        ("journal",), description=N_("a list; known channels: journal")
+    )
+
+
+class Title(Section):
+    """How a record is named when nobody names it."""
+
+    template: Annotated[str, AfterValidator(_title)] = Field(
+        "{cause}-{party}-{date}-{n}",
+        description=N_("a text with fields such as {cause}-{party}-{date}-{n}"),
+    )
+
+
+class Profiles(Section):
+    """Where the station's own card profiles are."""
+
+    folder: FilePath = Field(Path("profiles"), description=N_("a folder, absolute or relative to this file"))
+
+
+class Probe(Section):
+    """Limits of the programs that read footage, per file."""
+
+    deadline_s: int = Field(60, ge=1, le=3600, description=N_("seconds between 1 and 3600"))
+    memory: Annotated[Size, Field(ge=64 << 20, le=64 << 30)] = Field(
+        1 << 30, description=N_("a size between 64MiB and 64GiB")
+    )
+    cpu_s: int = Field(60, ge=1, le=3600, description=N_("seconds between 1 and 3600"))
+
+
+class Clock(Section):
+    """When two clocks disagree."""
+
+    tolerance_s: int = Field(300, ge=1, le=86400, description=N_("seconds between 1 and 86400"))
+
+
+class Verify(Section):
+    """How proof is renewed. ``rate`` None: as fast as the disk."""
+
+    source_twice: bool = Field(False, description=N_("true or false"))
+    every_days: int = Field(30, ge=0, le=3650, description=N_("days from 1 to 3650, or 0 for never"))
+    rate: Annotated[int | None, PlainValidator(_rate)] = Field(
+        None, description=N_("bytes per second such as 50MB, or 0 for no limit")
+    )
+
+
+class Log(Section):
+    """How much is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description=N_("debug, info, warning or error"))
+
+
+class Document(Section):
+    """The whole file."""
+
+    agency: Agency = Field(description=N_("keys with values, indented below"))
+    store: Store = Field(description=N_("keys with values, indented below"))
+    # "register" as it is would shadow ABCMeta.register.
+    register_place: RegisterPlace = Field(alias="register", description=N_("keys with values, indented below"))
+    deadline: Deadline = Field(description=N_("keys with values, indented below"))
+    bays: dict[Text, Bay] = Field({}, description=N_("bays by name, each with its ports"))
+    inventory: Inventory = Field(description=N_("keys with values, indented below"))
+    exports: Annotated[tuple[Export, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of exports, each with name and path")
+    )
+    alerts: Alerts = Field(description=N_("keys with values, indented below"))
+    unknown_recorder: Literal["hold", "ingest"] = Field("hold", description=N_("hold or ingest"))
+    title: Title = Field(description=N_("keys with values, indented below"))
+    profiles: Profiles = Field(description=N_("keys with values, indented below"))
+    probe: Probe = Field(description=N_("keys with values, indented below"))
+    clock: Clock = Field(description=N_("keys with values, indented below"))
+    verify: Verify = Field(description=N_("keys with values, indented below"))
+    log: Log = Field(description=N_("keys with values, indented below"))
+
+
+# --- the result -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The station's configuration, whole and valid. ``file`` is where it was read."""
+
+    file: Path
+    agency: Agency
+    store: Store
+    register: RegisterPlace
+    deadline: Deadline
+    bays: dict[str, Bay]
+    inventory: Inventory
+    exports: tuple[Export, ...]
+    alerts: Alerts
+    unknown_recorder: Literal["hold", "ingest"]
+    title: Title
+    profiles: Profiles
+    probe: Probe
+    clock: Clock
+    verify: Verify
+    log: Log
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which times are shown and days begin."""
+        return ZoneInfo(self.agency.timezone)
+
+    @property
+    def register_file(self) -> Path | None:
+        """The register's file, or None where it is a database server."""
+        kind, _sep, path = self.register.url.partition(":///")
+        return Path(path) if kind == "sqlite" else None
+
+
+def load_settings(path: Path) -> Settings:
+    """The configuration at ``path``.
+
+    Raises ConfigMissing, ConfigUnreadable, or ConfigInvalid for the first line that is wrong.
+    """
+    path = Path(os.path.abspath(path))
+    return _validate(yamlfile.read_yaml(path))
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """The configuration in ``text``, as if it stood at ``path`` (absolute)."""
+    return _validate(yamlfile.parse_yaml(text, path))
+
+
+def _validate(found: Yaml) -> Settings:
+    if not isinstance(found.values, dict):
+        raise ConfigUnreadable(file=found.file, line=1, problem=_("the file is not a list of “key: value” lines"))
+    try:
+        document = Document.model_validate(_with_sections(found.values), context={"folder": found.file.parent})
+    except ValidationError as error:
+        raise _first_problem(found, error) from None
+    values = {_key(name): getattr(document, name) for name in Document.model_fields}
+    settings = Settings(file=found.file, **values)
+    for keys, problem, expected in _contradictions(settings):
+        raise _invalid(found, keys, problem, expected)
+    return settings
+
+
+def _key(name: str) -> str:
+    return Document.model_fields[name].alias or name
+
+
+def _with_sections(values: dict[str, Any]) -> dict[str, Any]:
+    """A section that is absent, or whose keys are all commented out, has its defaults."""
+    sections = [_key(name) for name, field in Document.model_fields.items() if field.is_required()]
+    empty: dict[str, Any] = {key: {} for key in (*sections, "bays")} | {"exports": []}
+    return values | {key: nothing for key, nothing in empty.items() if values.get(key) is None}
+
+
+# --- what is wrong, in plain words ----------------------------------------------------------------
+
+
+def _invalid(found: Yaml, keys: Keys, problem: str, expected: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        file=found.file, line=found.line(keys), key=yamlfile.dotted(keys), problem=problem, expected=expected
+    )
+
+
+def _first_problem(found: Yaml, error: ValidationError) -> ConfigInvalid:
+    """The problem nearest the top of the file, which a person meets first."""
+    details = error.errors(include_url=False)
+    first = min(details, key=lambda detail: found.line(_keys(detail)))
+    keys = _keys(first)
+    return _invalid(found, keys, _problem(first), _expected(first, keys))
+
+
+def _keys(detail: ErrorDetails) -> Keys:
+    return tuple(key for key in detail["loc"] if key != "[key]")
+
+
+def _problem(detail: ErrorDetails) -> str:
+    kind, value = detail["type"], detail["input"]
+    if kind == "refused":
+        return str(detail["msg"])
+    if kind == "extra_forbidden":
+        return _("there is no such key")
+    if kind == "missing":
+        return _("this key is missing")
+    if isinstance(value, dict):
+        return _("keys stand where a value is expected")
+    if kind in ("model_type", "dict_type"):
+        return _("a value stands where keys are expected")
+    if kind == "string_type" and not isinstance(value, list | None):
+        return _("{value} is read as a number, a date or yes/no").format(value=shown(value))
+    if value is None:
+        return _("the value is missing")
+    return _("{value} is not possible").format(value=shown(value))
+
+
+def _expected(detail: ErrorDetails, keys: Keys) -> str:
+    if detail["type"] == "extra_forbidden":
+        return _suggestion(str(keys[-1]), _section_at(keys[:-1]))
+    if detail["type"] == "string_type" and not isinstance(detail["input"], list | dict | None):
+        return _("the same in quotes: '{value}'").format(value=shown(detail["input"]))
+    return _(_description(keys))
+
+
+def _suggestion(key: str, section: type[BaseModel]) -> str:
+    known = [field.alias or name for name, field in section.model_fields.items()]
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return _("perhaps: {key}").format(key=near[0])
+    return _("one of: {keys}").format(keys=", ".join(known))
+
+
+def _walk(keys: Keys) -> Iterator[tuple[type[BaseModel], str]]:
+    """The sections on the way to ``keys``, each with what is expected at the key within it."""
+    section: type[BaseModel] = Document
+    yield section, N_("keys with values, indented below")
+    for key in keys:
+        field = next((f for name, f in section.model_fields.items() if (f.alias or name) == key), None)
+        if field is not None:
+            section = next(_sections(field.annotation), section)
+            yield section, field.description or ""
+
+
+def _section_at(keys: Keys) -> type[BaseModel]:
+    return list(_walk(keys))[-1][0]
+
+
+def _description(keys: Keys) -> str:
+    return list(_walk(keys))[-1][1]
+
+
+def _sections(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _sections(argument)
+
+
+# --- values that are possible alone and impossible together ------------------------------------------
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
+    root = settings.store.root
+    if root == Path(root.anchor):
+        yield ("store", "root"), _("the root of the file system cannot be the store"), _("a folder of its own")
+    for keys, path in _places(settings):
+        if path == root or root in path.parents:
+            problem = _("{path} lies in the store {root}, which holds footage only")
+            yield keys, problem.format(path=path, root=root), _("a place outside the store")
+    if settings.profiles.folder in root.parents:
+        problem = _("the store {root} lies in the folder of the profiles")
+        yield ("store", "root"), problem.format(root=root), _("a folder of its own")
+    yield from _twice(settings)
+    yield from _shared_ports(settings)
+
+
+def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
+    """Everything that the configuration puts somewhere, but the store itself."""
+    yield ("store", "root"), settings.file
+    if settings.register_file:
+        yield ("register", "url"), settings.register_file
+    yield ("profiles", "folder"), settings.profiles.folder
+    yield ("inventory", "path"), settings.inventory.path
+    for i, export in enumerate(settings.exports):
+        yield ("exports", i, "path"), export.path
+
+
+def _twice(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
+    """Two exports of one name, or two things written to one file."""
+    names = {"inventory"}
+    paths = {settings.file, settings.inventory.path} | {p for p in (settings.register_file,) if p}
+    for i, export in enumerate(settings.exports):
+        if export.name in names:
+            yield ("exports", i, "name"), _("the name {name} is taken").format(name=export.name), _("another name")
+        if export.path in paths:
+            yield ("exports", i, "path"), _("{path} is already in use").format(path=export.path), _("another file")
+        names.add(export.name)
+        paths.add(export.path)
+    if settings.inventory.path in (settings.file, settings.register_file):
+        problem = _("{path} is already in use").format(path=settings.inventory.path)
+        yield ("inventory", "path"), problem, _("another file")
+
+
+def _shared_ports(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
+    owner: dict[str, str] = {}
+    for name, bay in settings.bays.items():
+        for i, port in enumerate(bay.ports):
+            if owner.setdefault(port, name) != name:
+                problem = _("the port {port} already belongs to bay {bay}").format(port=port, bay=owner[port])
+                yield ("bays", name, "ports", i), problem, _("every port in one bay only")

@@ -1,0 +1,156 @@
+"""What follows "stored": describe, alert, sidecars, manifest, end. Pending work is found in the register alone.
+
+All of it can be cut short and done again: records are asked for by what footage lacks one,
+sidecars by what revision lacks one, and a manifest is the same bytes every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from dockd.export.manifest import render_manifest, write_manifest
+from dockd.footage.probe import ProbeLimits, probe_batch
+from dockd.nouns import MediaFacts, MediaType, VisitOutcome
+from dockd.offload.layout import manifest_path
+from dockd.register import footage as footages
+from dockd.register import records, visits
+from dockd.register.footage import Footage
+from dockd.register.ledger import mirror_ledger
+from dockd.register.station import Station
+from dockd.register.tables import VisitRow
+from dockd.visit.alarms import alarm_files, alarm_records
+from dockd.visit.describe import Visited, media_of, new_record
+from dockd.visit.look import profile_named
+from dockd.visit.meter import Meter
+from dockd.visit.request import Phase
+from dockd.visit.sidecars import write_sidecars
+
+_BATCH = 64  # files a probe batch and a transaction
+
+
+def follow_up(
+    station: Station, visit_id: int, *, meter: Meter, check: Callable[[], None], interrupted: bool = False
+) -> VisitOutcome:
+    """Does what a visit's stored footage still lacks and ends the visit; returns its outcome.
+
+    ``check`` raises when this process may not write any more. ``interrupted``: the copy was
+    cut short, so the visit is partial whatever its files say.
+    """
+    meter.enter(Phase.DESCRIBING)
+    describe(station, visit_id, meter, check)
+    note_marked_copies(station, visit_id)
+    with station.register.read() as session:
+        lacking = footages.without_sidecar(session, visit_id)
+    write_sidecars(station, lacking, check=check)
+    manifest = keep_manifest(station, visit_id)
+    outcome = end(station, visit_id, manifest, interrupted)
+    mirror_ledger(station.register, station.store, station.station_no, station.zone)
+    meter.enter(Phase.ENDED)
+    return outcome
+
+
+def describe(station: Station, visit_id: int, meter: Meter, check: Callable[[], None]) -> None:
+    """Gives every undescribed file of the visit its record, in the order of the card."""
+    done = 0
+    for batch in _undescribed(station, visit_id):
+        check()
+        _describe_batch(station, visit_id, batch)
+        done += len(batch)
+        meter.describe(done, done)
+
+
+def _undescribed(station: Station, visit_id: int) -> Iterator[list[Footage]]:
+    while True:
+        with station.register.read() as session:
+            batch = footages.undescribed(session, visit_id, limit=_BATCH)
+        if not batch:
+            return
+        yield batch
+
+
+def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -> None:
+    kinds = [media_of(footage, str(station.store)) for footage in batch]
+    facts = _probe(station, batch, kinds)
+    with station.register.write() as session:
+        visited = Visited.of(session, session.get_one(VisitRow, visit_id))
+        profile = profile_named(station, session.get_one(VisitRow, visit_id).profile)
+        for footage, media in zip(batch, kinds, strict=True):
+            said = facts.get(footage.location, MediaFacts())
+            new = new_record(session, station, visited, profile, footage, media, said)
+            record_id = records.add_record(session, new, at=station.now(), actor=station.actor)
+            alarm_records(session, station, visited, record_id, new)
+
+
+def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType]) -> dict[str, MediaFacts]:
+    """The parsers' advice on the recordings of a batch. Nothing they do or fail to do stops a visit."""
+    limits = ProbeLimits(
+        deadline_s=station.settings.probe.deadline_s,
+        memory=station.settings.probe.memory,
+        cpu_s=station.settings.probe.cpu_s,
+    )
+    paths = {
+        Path(station.store, footage.location): footage.location
+        for footage, media in zip(batch, kinds, strict=True)
+        if media.is_recording
+    }
+    if not paths:
+        return {}
+    return {paths[path]: facts for path, facts in probe_batch(list(paths), limits=limits).items()}
+
+
+def note_marked_copies(station: Station, visit_id: int) -> None:
+    """The recorder copied and renamed what was marked important: the record gains the mark and the second name."""
+    with station.register.write() as session:
+        for copy in footages.marked_copies(session, visit_id):
+            known = records.find_record(session, copy.record_id)
+            name = footages.name_of(copy.path)
+            if known is None or (known.important_mark and name in known.other_names):
+                continue
+            others = [*known.other_names, name] if name not in known.other_names else list(known.other_names)
+            records.revise_record(
+                session,
+                copy.record_id,
+                {"important_mark": True, "other_names": others},
+                actor=station.actor,
+                why=f"important_mark visit:{visit_id}",
+                at=station.now(),
+            )
+
+
+def keep_manifest(station: Station, visit_id: int) -> str | None:
+    """Writes the visit's ``sha256sum`` manifest beside its footage; returns its place, None if nothing is stored."""
+    with station.register.read() as session:
+        lines = footages.manifest_lines(session, visit_id)
+        visit = session.get_one(VisitRow, visit_id)
+        visited = Visited.of(session, visit)
+    if not lines:
+        return None
+    number = visited.recorder.device_no if visited.recorder else None
+    place = manifest_path(visited.docked_at.astimezone(station.zone).date(), number, visit_id)
+    write_manifest(Path(station.store, place), render_manifest(lines))
+    return place
+
+
+def end(station: Station, visit_id: int, manifest: str | None, interrupted: bool) -> VisitOutcome:
+    """The visit's outcome from its files' outcomes, and its last row."""
+    with station.register.write() as session:
+        counts = visits.outcome_counts(session, visit_id)
+        alarm_files(session, station, visit_id)
+        outcome = judge_visit(counts, interrupted=interrupted)
+        visits.end_visit(
+            session,
+            visit_id,
+            outcome=outcome,
+            reason="interrupted" if interrupted else None,
+            manifest=manifest,
+            at=station.now(),
+            actor=station.actor,
+        )
+    return outcome
+
+
+def judge_visit(counts: dict[str, int], *, interrupted: bool) -> VisitOutcome:
+    """``complete`` only if every file of the card is stored or rightly skipped."""
+    short = sum(counts.get(outcome, 0) for outcome in ("unreadable", "stored_damaged", "pending"))
+    return VisitOutcome.PARTIAL if short or interrupted else VisitOutcome.COMPLETE

@@ -1,0 +1,165 @@
+"""Looking at a card before a byte is copied: complete listing, profile, classification, evidence of identity."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from dockd.card.binding import Binding, read_bindings
+from dockd.card.identity import identify_card, majority_device
+from dockd.card.junk import confirm_skip
+from dockd.card.listing import list_card
+from dockd.card.profile import Profile, Profiles, load_profiles
+from dockd.errors import PathIsStore, PathMissing, PathNotDirectory, PathUnreadable, UnknownNumber
+from dockd.nouns import CardIdentity, Classified, Entry, EntryType, Listing, Rung
+from dockd.register import recorders
+from dockd.register.station import Station
+from dockd.visit.identify import Clue, Identified, identify
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An open card: its root's descriptor, which nothing else is reached through, and what tells it apart."""
+
+    fd: int
+    path: str
+    identity: CardIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen of a card: everything that is decided before the visit has a number."""
+
+    listing: Listing
+    profile: Profile
+    classified: tuple[Classified, ...]
+    clues: tuple[Clue, ...]
+    identified: Identified
+    bindings: tuple[Binding, ...] = ()
+
+    @property
+    def pairs(self) -> Iterator[tuple[Entry, Classified]]:
+        return zip(self.listing.entries, self.classified, strict=True)
+
+
+@contextmanager
+def open_card(path: str, store: str) -> Iterator[Card]:
+    """Opens a directory as a card, read-only. Raises the WrongUse that says what is wrong with ``path``."""
+    fd = _open_directory(path)
+    try:
+        _refuse_store(path, store)
+        yield Card(fd, path, identify_card(path, fd))
+    finally:
+        os.close(fd)
+
+
+def _open_directory(path: str) -> int:
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            raise PathNotDirectory(path=path)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (FileNotFoundError, ValueError):
+        raise PathMissing(path=path) from None
+    except NotADirectoryError:
+        raise PathNotDirectory(path=path) from None
+    except OSError as error:
+        raise PathUnreadable(path=path, reason=error.strerror) from error
+
+
+def _refuse_store(path: str, store: str) -> None:
+    card, kept = os.path.realpath(path), os.path.realpath(store)
+    if os.path.commonpath([card, kept]) in (card, kept):
+        raise PathIsStore(path=path, store=store)
+
+
+def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
+    """Lists and classifies the card and says whose it is. Raises UnknownNumber for an unregistered ``device_no``."""
+    profiles = load_profiles(station.settings.profiles.folder)
+    listing = list_card(card.fd, now=station.now())
+    profile = profiles.choose(listing, card.identity.label, None)
+    classified = _classify(card, listing, profile)
+    bindings = read_bindings(card.fd, listing, profile)
+    with station.register.read() as session:
+        clues = _gather(session, card.identity, bindings, classified, device_no)
+        found = identify(clues)
+        wanted = _registered_profile(session, found.device_no)
+    if wanted and wanted != profile.name:
+        profile = profiles.choose(listing, card.identity.label, wanted)
+        classified = _classify(card, listing, profile)
+    return Sight(listing, profile, classified, tuple(clues), found, bindings)
+
+
+def profile_named(station: Station, name: str | None) -> Profile:
+    """The profile of an earlier visit, or the last resort when it is gone."""
+    profiles: Profiles = load_profiles(station.settings.profiles.folder)
+    return profiles.named(name)
+
+
+def _classify(card: Card, listing: Listing, profile: Profile) -> tuple[Classified, ...]:
+    return tuple(_classify_one(card, entry, profile) for entry in listing.entries)
+
+
+def _classify_one(card: Card, entry: Entry, profile: Profile) -> Classified:
+    said = profile.classify(entry)
+    if said.skip and entry.type is EntryType.FILE and not confirm_skip(card.fd, entry):
+        return replace(said, skip=None)  # media by signature is stored wherever it lies (article 3)
+    return said
+
+
+def _gather(
+    session: Session,
+    card: CardIdentity,
+    bindings: Sequence[Binding],
+    classified: Sequence[Classified],
+    device_no: str | None,
+) -> list[Clue]:
+    clues = []
+    if device_no:
+        if recorders.find_recorder(session, device_no) is None:
+            raise UnknownNumber(noun="recorder", number=device_no, command="dockd recorder list")
+        clues.append(Clue(Rung.EXPLICIT, device_no, device_no))
+    clues += [
+        Clue(Rung.BINDING_FILE, binding.device, recorders.device_by_token(session, binding.device))
+        for binding in bindings
+        if binding.device
+    ]
+    clues += _by_identity(session, Rung.USB_SERIAL, "usb_serial", card.usb_serial)
+    clues += _by_identity(session, Rung.VOLUME, "fs_uuid", card.fs_uuid)
+    clues += _by_identity(session, Rung.VOLUME, "label", card.label)
+    if card.label:
+        clues.append(Clue(Rung.VOLUME, card.label, recorders.device_by_token(session, card.label)))
+    clues += _by_names(session, classified)
+    return clues
+
+
+def _by_identity(session: Session, rung: Rung, kind: str, value: str | None) -> list[Clue]:
+    if not value:
+        return []
+    return [Clue(rung, value, number) for number in recorders.recorder_by_identity(session, kind, value)]
+
+
+def _by_names(session: Session, classified: Sequence[Classified]) -> list[Clue]:
+    tokens = {r.device for c in classified if c.parsed for r in c.parsed.readings if r.device}
+    known = {token: recorders.device_by_token(session, token) for token in sorted(tokens)}
+    winner, _ = majority_device(classified, known.get)
+    named = [Clue(Rung.FILE_NAMES, winner, winner)] if winner else []
+    return named + [Clue(Rung.FILE_NAMES, token, None) for token, number in known.items() if number is None]
+
+
+def _registered_profile(session: Session, device_no: str | None) -> str | None:
+    row = recorders.find_recorder(session, device_no) if device_no else None
+    return row.profile if row else None
+
+
+def digest_of(listing: Listing) -> str:
+    """SHA-256 over every entry's type, size, mtime and raw path: the listing, fixed in the ledger."""
+    digest = hashlib.sha256()
+    for e in listing.entries:
+        digest.update(f"{e.type} {e.size} {e.mtime_ns} {e.error or '-'} ".encode() + e.path + b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,139 @@
+"""Unfinished visits of this station, brought to their end: nobody is needed after a crash (law 5)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from dockd.nouns import Entry, EntryType, ParsedName
+from dockd.offload.layout import temp_path
+from dockd.offload.lock import try_lock
+from dockd.offload.reader import CardAccess
+from dockd.offload.recover import Recovered, recover_files
+from dockd.register import alerts, ledger, transfers, visits
+from dockd.register.station import Station
+from dockd.register.tables import RecorderRow, VisitRow, VisitState
+from dockd.register.transfers import HeldTemp
+from dockd.visit.copying import Guards, Numbers, surroundings
+from dockd.visit.follow import follow_up
+from dockd.visit.look import profile_named
+from dockd.visit.meter import Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An unfinished visit as its row says it."""
+
+    numbers: Numbers
+    card_instance: str
+    profile: str | None
+    copying: bool
+
+
+def recover_visits(station: Station, *, own_card: str | None, meter: Meter, guards: Guards) -> list[int]:
+    """Finishes every visit that was cut short; returns their numbers.
+
+    A visit whose card's lock another process holds is at work and left alone; ``own_card`` is
+    the card whose lock the caller holds. Raises StoreError when store or register still fail.
+    """
+    with station.register.read() as session:
+        left = [_as_unfinished(session, row) for row in visits.unfinished(session, station.station_no)]
+    finished = []
+    for visit in left:
+        lock = None
+        if visit.card_instance != own_card:
+            lock = try_lock(str(station.store), visit.card_instance)
+            if lock is None:
+                continue
+        try:
+            finish_visit(station, visit, meter=meter, guards=guards)
+            finished.append(visit.numbers.visit_id)
+        finally:
+            if lock is not None:
+                os.close(lock)
+    return finished
+
+
+def finish_visit(station: Station, visit: Unfinished, *, meter: Meter, guards: Guards) -> None:
+    """One unfinished visit by the recovery table, then its follow-up, then its end. The caller holds its lock."""
+    if visit.copying:
+        _recover_copies(station, visit, meter, guards)
+    follow_up(station, visit.numbers.visit_id, meter=meter, check=guards.before_write, interrupted=visit.copying)
+
+
+def _as_unfinished(session: Session, row: VisitRow) -> Unfinished:
+    recorder = session.get(RecorderRow, row.recorder_id) if row.recorder_id else None
+    numbers = Numbers(row.id, row.docked_at, row.recorder_id, recorder.device_no if recorder else None)
+    return Unfinished(numbers, row.card_instance, row.profile, row.state == VisitState.OPEN)
+
+
+def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: Guards) -> None:
+    visit_id = visit.numbers.visit_id
+    with station.register.read() as session:
+        left = transfers.pending(session, visit_id)
+        strays = transfers.stray_temps(session, visit_id)
+    parse = _parser(station, visit.profile)
+    around = surroundings(station, visit.numbers, visit.card_instance, parse, _no_card(), meter, guards)
+    found = recover_files(left, strays, around, live_temps=lambda: _live_temps(station))
+    with station.register.write() as session:
+        _write_down(session, station, visit, found)
+
+
+def _write_down(session: Session, station: Station, visit: Unfinished, found: Recovered) -> None:
+    for held in found.forgotten:
+        transfers.drop_transfer(session, held.observation_id, reason="interrupted")
+    for held in found.vanished:
+        transfers.drop_transfer(session, held.observation_id, reason="temp_vanished")
+        _alarm(session, station, visit, held, "temp_vanished")
+    for held in found.altered:
+        transfers.drop_transfer(session, held.observation_id, reason="temp_altered")
+        _alarm(session, station, visit, held, "temp_altered")
+    ledger.append(
+        session,
+        station_no=station.station_no,
+        kind="visit.recovered",
+        subject=f"visit:{visit.numbers.visit_id}",
+        at=station.now(),
+        actor=station.actor,
+        data={
+            "stored": len(found.stored),
+            "kept": len(found.kept),
+            "forgotten": len(found.forgotten),
+            "vanished": len(found.vanished),
+            "altered": len(found.altered),
+            "quarantined": found.quarantined,
+        },
+    )
+
+
+def _alarm(session: Session, station: Station, visit: Unfinished, held: HeldTemp, what: str) -> None:
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind="store_altered",
+        about=f"transfer:{held.observation_id}",
+        facts={"location": held.temp or temp_path(held.final), "finding": what, "file_no": held.file_no},
+        at=station.now(),
+        visit_id=visit.numbers.visit_id,
+        device_no=visit.numbers.device_no,
+    )
+
+
+def _live_temps(station: Station) -> set[str]:
+    with station.register.read() as session:
+        return transfers.live_temps(session)
+
+
+def _parser(station: Station, profile: str | None) -> Callable[[bytes], ParsedName | None]:
+    known = profile_named(station, profile)
+    return lambda path: known.classify(Entry(path, EntryType.FILE)).parsed
+
+
+def _no_card() -> CardAccess:
+    def refuse(entry: Entry) -> int:
+        raise FileNotFoundError(entry.display)
+
+    return CardAccess(open=refuse, is_there=lambda: False)

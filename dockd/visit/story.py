@@ -1,0 +1,143 @@
+"""What dockd does with one recorder: read this from top to bottom and you have read the program.
+
+identify → list → plan → copy → verify → release → describe (probe, tag, judge) → end
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dockd.errors import RecorderNotRegistered
+from dockd.nouns import Entry, EntryType, ParsedName, VisitOutcome
+from dockd.offload.lock import holding_card
+from dockd.register import alerts, recorders, visits
+from dockd.register.ledger import mirror_ledger
+from dockd.register.station import Station
+from dockd.register.visits import NewVisit
+from dockd.visit.clock import is_synchronised
+from dockd.visit.copying import Guards, Numbers, card_access, copy, make_plan, release, surroundings
+from dockd.visit.follow import follow_up
+from dockd.visit.identify import tell
+from dockd.visit.look import Card, Sight, look_at, open_card
+from dockd.visit.meter import Meter
+from dockd.visit.recovery import recover_visits
+from dockd.visit.request import Phase, VisitRequest
+
+# A command that was just killed leaves a worker that ends by itself within milliseconds.
+_LOCK_WAIT_S = 10
+
+
+def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Guards) -> int:
+    """One visit, whole; returns its number. The register and ``visits.show_visit`` say what became of it.
+
+    Raises RecorderNotRegistered (nothing was copied, an alert says so), StoreError (what was
+    proven is kept; the same call goes on where this one stopped), and WrongUse for a path or
+    number that cannot be right.
+    """
+    store = str(station.store)
+    with open_card(request.path, store) as card, holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S):
+        recover_visits(station, own_card=card.identity.instance, meter=meter, guards=guards)
+        meter.enter(Phase.LISTING)
+        sight = look_at(card, station, device_no=request.device_no)
+        if sight.identified.device_no is None and station.settings.unknown_recorder == "hold":
+            hold(station, request, card, sight)
+        numbers = open_visit(station, request, card, sight)
+        jobs = make_plan(card, sight, station, numbers)
+        meter.plan(len(sight.listing.files), len(sight.listing.files) - len(jobs), sum(j.entry.size for j in jobs))
+        around = surroundings(
+            station, numbers, card.identity.instance, lambda path: _parse(sight, path), card_access(card), meter, guards
+        )
+        result = copy(jobs, around, station, numbers, meter)
+        release(result, station, numbers, meter)
+        follow_up(station, numbers.visit_id, meter=meter, check=guards.before_write)
+    return numbers.visit_id
+
+
+def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight) -> Numbers:
+    """Gives the visit its number and writes down whose recorder it is and why; alerts a conflict of identity."""
+    now = station.now()
+    number = sight.identified.device_no
+    with station.register.write() as session:
+        row = recorders.find_recorder(session, number) if number else None
+        visit = _new_visit(station, request, card, sight, row.id if row else None)
+        visit_id = visits.open_visit(session, visit, actor=station.actor)
+        if number:
+            for kind, value in (("fs_uuid", card.identity.fs_uuid), ("label", card.identity.label)):
+                if value:
+                    recorders.note_identity(session, number, kind, value, now=now)
+        if sight.identified.others:
+            alerts.open_alert(
+                session,
+                station_no=station.station_no,
+                kind="identity_conflict",
+                about=f"visit:{visit_id}",
+                facts={"device_no": number, "others": list(sight.identified.others), "rung": sight.identified.rung},
+                at=now,
+                visit_id=visit_id,
+                device_no=number,
+            )
+    return Numbers(visit_id, visit.docked_at, visit.recorder_id, number)
+
+
+def _new_visit(station: Station, request: VisitRequest, card: Card, sight: Sight, recorder_id: int | None) -> NewVisit:
+    now = station.now()
+    return NewVisit(
+        station_no=station.station_no,
+        source=request.source,
+        docked_at=request.docked_at or now,
+        opened_at=now,
+        card=card.identity,
+        bay=request.bay,
+        recorder_id=recorder_id,
+        device_no=sight.identified.device_no,
+        identified_by=sight.identified.rung,
+        evidence=_evidence(sight),
+        profile=sight.profile.name,
+        path=request.path,
+        person=request.person,
+        note=request.note,
+        clock_synchronised=is_synchronised(),
+    )
+
+
+def _evidence(sight: Sight) -> dict[str, Any]:
+    return {
+        "clues": [asdict(clue) for clue in sight.clues],
+        "binding_officers": [b.officer for b in sight.bindings if b.officer],
+    }
+
+
+def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> None:
+    """An unregistered recorder under ``unknown_recorder: hold``: shown, alerted, not copied.
+
+    Always raises RecorderNotRegistered; the visit stands in the register as ``failed``.
+    """
+    visit = _new_visit(station, request, card, sight, None)
+    with station.register.write() as session:
+        visit_id = visits.open_visit(session, visit, actor=station.actor)
+        visits.end_visit(
+            session,
+            visit_id,
+            outcome=VisitOutcome.FAILED,
+            reason="unknown_recorder",
+            manifest=None,
+            at=visit.opened_at,
+            actor=station.actor,
+            held=True,
+        )
+        alerts.open_alert(
+            session,
+            station_no=station.station_no,
+            kind="unknown_recorder",
+            about=f"card:{card.identity.instance}"[:128],
+            facts={"files": len(sight.listing.files), "evidence": tell(sight.clues)},
+            at=visit.opened_at,
+            visit_id=visit_id,
+        )
+    mirror_ledger(station.register, station.store, station.station_no, station.zone)
+    raise RecorderNotRegistered(evidence=tell(sight.clues))
+
+
+def _parse(sight: Sight, path: bytes) -> ParsedName | None:
+    return sight.profile.classify(Entry(path, EntryType.FILE)).parsed

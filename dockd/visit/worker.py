@@ -1,0 +1,135 @@
+"""The process that reads the card: it dies with its owner, and its owner outlives it.
+
+A read from a failing card can hang for ever in the kernel (D state), so it happens in a
+process that can be abandoned. Other way round, a worker whose owner was killed must not go on
+writing beside the owner's successor: before every write it asks the lifeline, a pipe whose
+other end only the owner holds (field-notes 10).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from select import POLLHUP, POLLIN, poll
+from typing import Any
+
+from dockd.errors import Bug, DockdError, NotAnswering, WorkerDied
+from dockd.visit.request import Phase, Progress
+
+_PR_SET_PDEATHSIG = 1
+_READING = frozenset({Phase.LISTING, Phase.COPYING, Phase.PROVING})
+
+
+class OwnerGone(BaseException):
+    """The process that started this worker is dead: end at once, the next start recovers."""
+
+
+class Lifeline:
+    """The worker's end of the owner's pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._poll = poll()
+        self._poll.register(fd, POLLIN | POLLHUP)
+
+    def check(self) -> None:
+        """Returns while the owner lives; raises OwnerGone otherwise."""
+        if self._poll.poll(0):
+            raise OwnerGone
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: DockdError
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    value: Any
+
+
+Work = Callable[[Callable[[Progress], None], Lifeline], Any]
+
+
+def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patience_s: float) -> Any:
+    """Runs ``work(send, lifeline)`` in a child process and returns what it returns.
+
+    Must be called before this process has threads (it forks). Raises the DockdError that the
+    work raised, WorkerDied if the child ends without an answer, and NotAnswering when the card
+    has been silent for ``patience_s`` seconds: the child is then killed and left behind.
+    """
+    receive, send = Pipe(duplex=False)
+    beat_read, beat_write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        receive.close()
+        os.close(beat_write)
+        _be_worker(work, send, beat_read)
+    send.close()
+    os.close(beat_read)
+    try:
+        answer = _await(receive, on_progress, patience_s, pid)
+    finally:
+        os.close(beat_write)
+        receive.close()
+    _reap(pid)
+    if isinstance(answer, _Failed):
+        raise answer.error
+    return answer.value
+
+
+def _be_worker(work: Work, send: Connection, beat: int) -> None:
+    """The child's whole life; never returns."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the owner, whose end ends us
+    code = 1
+    try:
+        send.send(_Result(work(send.send, Lifeline(beat))))
+        code = 0
+    except DockdError as error:
+        send.send(_Failed(error))
+    except (OwnerGone, BrokenPipeError):
+        code = 2
+    except BaseException as error:  # noqa: BLE001 - told to the owner with its traceback
+        send.send(_Failed(Bug(reason=f"{type(error).__name__}: {error}", report=""), traceback.format_exc()))
+    finally:
+        os._exit(code)
+
+
+def _await(receive: Connection, on_progress: Callable[[Progress], None], patience_s: float, pid: int) -> Any:
+    seen, since = None, time.monotonic()
+    while True:
+        if receive.poll(0.5):
+            try:
+                message = receive.recv()
+            except EOFError:
+                raise WorkerDied(reason=_how_it_ended(pid)) from None
+            if not isinstance(message, Progress):
+                return message
+            on_progress(message)
+            state = (message.phase, message.bytes_read, message.bytes_stored, message.files_done)
+            if state != seen:
+                seen, since = state, time.monotonic()
+        if seen and seen[0] in _READING and time.monotonic() - since > patience_s:
+            os.kill(pid, signal.SIGKILL)  # in D state it does not die: it is left to the kernel
+            raise NotAnswering
+
+
+def _how_it_ended(pid: int) -> str:
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"exit {os.WEXITSTATUS(status)}"
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        return
