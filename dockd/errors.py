@@ -243,6 +243,11 @@ class RegisterOutdated(StoreError):
     hint = "Upgrade it with: dockd check --migrate (it makes a backup first)"
 
 
+class RegisterTooNew(RegisterOutdated):
+    message = "the register is of revision {found}; this dockd knows revisions up to {wanted} only"
+    hint = "Install the dockd that last wrote it, or a newer one. Nothing was changed."
+
+
 class ExportUnwritable(StoreError):
     message = "{path} cannot be written: {reason}"
     hint = "Check the folder and its permissions, then run the command again. The old file is untouched."
@@ -270,6 +275,11 @@ class StoredFileMissing(ProofFailed):
 
 class StoredFileAltered(ProofFailed):
     message = "{location} in the store is not what was stored ({reason})"
+
+
+class SidecarInvalid(ProofFailed):
+    message = "a sidecar cannot be read: {reason}"
+    hint = "It was changed or damaged after it was written. Keep it; a new one can be made from the register."
 
 
 class LedgerBroken(ProofFailed):
@@ -302,6 +312,11 @@ class RecorderNotRegistered(Refused):
 class IssueRefused(Refused):
     message = "recorder {device_no} cannot be issued: {reason}"
     hint = "If it must be, give a reason with --override; it is traced."
+
+
+class ReturnRefused(Refused):
+    message = "recorder {device_no} cannot be returned: {reason}"
+    hint = "Look at who had it: dockd recorder show {device_no}. A return that was forgotten is recorded with --at."
 
 
 class NotPermitted(Refused):

@@ -421,6 +421,11 @@ def display_path(raw: bytes) -> str:
     return "".join(_shown(c) for c in text)
 
 
+def display_text(text: str) -> str:
+    """Text that a card had a hand in, for a terminal: control and reordering characters as escapes."""
+    return "".join(c if c == "\\" else _shown(c) for c in text)
+
+
 _REORDERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029\ufeff")
 
 
@@ -453,13 +458,14 @@ class Tally:
 TITLE_FIELDS = ("cause", "party", "date", "time", "n", "device_no", "officer", "case_no", "media", "original")
 """What a title's template may be made of (article 27's 名称)."""
 
-INVENTORY_COLUMNS = tuple(
-    (
-        "file_no,title,original_name,media_type,size_bytes,duration_s,device_no,device_serial,officer_name,"
-        "officer_cert_no,used_from,used_to,time_basis,party,case_cause,case_no,act_type,stage,matter,place,method,"
-        "important_mark,confidentiality,retention_class,retain_until,docked_at,stored_at,deadline_at,late,"
-        "exception_reason,station_no,bay,digest_algo,digest,verified_at,location,owner_state,tags_complete,"
-        "is_evidence,disc_no,archived_on,remark,late_kind,device_kind,unit"
-    ).split(",")
+# fmt: off
+INVENTORY_COLUMNS = (
+    "file_no", "title", "original_name", "media_type", "size_bytes", "duration_s", "device_no", "device_serial",
+    "officer_name", "officer_cert_no", "used_from", "used_to", "time_basis", "party", "case_cause", "case_no",
+    "act_type", "stage", "matter", "place", "method", "important_mark", "confidentiality", "retention_class",
+    "retain_until", "docked_at", "stored_at", "deadline_at", "late", "exception_reason", "station_no", "bay",
+    "digest_algo", "digest", "verified_at", "location", "owner_state", "tags_complete", "is_evidence",
+    "disc_no", "archived_on", "remark", "late_kind", "device_kind", "unit",
 )
+# fmt: on
 """The columns of the inventory in their fixed order."""

@@ -313,7 +313,7 @@ class Profiles(Section):
 class Probe(Section):
     """Limits of the programs that read footage, per file."""
 
-    deadline_s: int = Field(60, ge=1, le=3600, description=N_("seconds between 1 and 3600"))
+    deadline_s: int = Field(30, ge=1, le=3600, description=N_("seconds between 1 and 3600"))
     memory: Annotated[Size, Field(ge=64 << 20, le=64 << 30)] = Field(
         1 << 30, description=N_("a size between 64MiB and 64GiB")
     )
@@ -454,37 +454,41 @@ def _first_problem(found: Yaml, error: ValidationError) -> ConfigInvalid:
     details = error.errors(include_url=False)
     first = min(details, key=lambda detail: found.line(_keys(detail)))
     keys = _keys(first)
-    return _invalid(found, keys, _problem(first), _expected(first, keys))
+    value = shown(found.texts.get(keys, first["input"]))
+    return _invalid(found, keys, _problem(first, value), _expected(first, keys, value))
 
 
 def _keys(detail: ErrorDetails) -> Keys:
     return tuple(key for key in detail["loc"] if key != "[key]")
 
 
-def _problem(detail: ErrorDetails) -> str:
-    kind, value = detail["type"], detail["input"]
-    if kind == "refused":
+def _problem(detail: ErrorDetails, value: str) -> str:
+    if detail["type"] == "refused":
         return str(detail["msg"])
-    if kind == "extra_forbidden":
+    if detail["type"] == "extra_forbidden":
         return _("there is no such key")
-    if kind == "missing":
+    if detail["type"] == "missing":
         return _("this key is missing")
-    if isinstance(value, dict):
+    if isinstance(detail["input"], dict):
         return _("keys stand where a value is expected")
-    if kind in ("model_type", "dict_type"):
+    if detail["type"] in ("model_type", "dict_type"):
         return _("a value stands where keys are expected")
-    if kind == "string_type" and not isinstance(value, list | None):
-        return _("{value} is read as a number, a date or yes/no").format(value=shown(value))
-    if value is None:
+    if detail["input"] is None:
         return _("the value is missing")
-    return _("{value} is not possible").format(value=shown(value))
+    if _needs_quotes(detail):
+        return _("{value} is read as a number, a date or yes/no").format(value=value)
+    return _("{value} is not possible").format(value=value)
 
 
-def _expected(detail: ErrorDetails, keys: Keys) -> str:
+def _needs_quotes(detail: ErrorDetails) -> bool:
+    return detail["type"] == "string_type" and not isinstance(detail["input"], list | dict | None)
+
+
+def _expected(detail: ErrorDetails, keys: Keys, value: str) -> str:
     if detail["type"] == "extra_forbidden":
         return _suggestion(str(keys[-1]), _section_at(keys[:-1]))
-    if detail["type"] == "string_type" and not isinstance(detail["input"], list | dict | None):
-        return _("the same in quotes: '{value}'").format(value=shown(detail["input"]))
+    if _needs_quotes(detail):
+        return _("the same in quotes: '{value}'").format(value=value)
     return _(_description(keys))
 
 
@@ -492,8 +496,8 @@ def _suggestion(key: str, section: type[BaseModel]) -> str:
     known = [field.alias or name for name, field in section.model_fields.items()]
     near = difflib.get_close_matches(key, known, n=1)
     if near:
-        return _("perhaps: {key}").format(key=near[0])
-    return _("one of: {keys}").format(keys=", ".join(known))
+        return _("perhaps the key {key}").format(key=near[0])
+    return _("one of the keys {keys}").format(keys=", ".join(known))
 
 
 def _walk(keys: Keys) -> Iterator[tuple[type[BaseModel], str]]:

@@ -25,11 +25,12 @@ _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "
 
 @dataclass(frozen=True, slots=True)
 class Yaml:
-    """The values of a file and the line (from 1) of every key and list item."""
+    """The values of a file, the line (from 1) of every key and list item, and each value as it is written."""
 
     file: Path
     values: Any
     lines: dict[Keys, int] = field(default_factory=dict)
+    texts: dict[Keys, str] = field(default_factory=dict)
 
     def line(self, keys: Keys) -> int:
         """The line of ``keys``, or of the nearest key above it that stands in the file."""
@@ -58,7 +59,7 @@ def parse_yaml(text: str, file: Path) -> Yaml:
     try:
         node = loader.get_single_node()
         found = Yaml(file, {})
-        return found if node is None else Yaml(file, _plain(loader, node, (), found), found.lines)
+        return found if node is None else Yaml(file, _plain(loader, node, (), found), found.lines, found.texts)
     except yaml.MarkedYAMLError as error:
         raise _unreadable(file, error) from None
     finally:
@@ -122,6 +123,7 @@ def _plain(loader: _Loader, node: yaml.Node, keys: Keys, found: Yaml) -> Any:
         return _mapping(loader, node, keys, found)
     if isinstance(node, yaml.SequenceNode):
         return [_item(loader, child, (*keys, i), found) for i, child in enumerate(node.value)]
+    found.texts[keys] = str(node.value)
     return _scalar(loader, node)
 
 
@@ -182,6 +184,6 @@ def _unreadable(file: Path, error: yaml.MarkedYAMLError) -> ConfigUnreadable:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or ""
     if not isinstance(error, _Refused):
-        said = next((words for part, words in _PLAIN_WORDS if part in problem), None)
+        said = next((words for part, words in _PLAIN_WORDS if part in f"{error.context} {problem}"), None)
         problem = _(said) if said else problem or _("this line cannot be understood")
     return ConfigUnreadable(file=file, line=mark.line + 1 if mark else 1, problem=problem)

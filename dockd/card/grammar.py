@@ -12,10 +12,8 @@ from dockd.nouns import ParsedName, Reading, display_path
 GROUPS = frozenset({"device", "officer", "a", "b", "either", "time", "date", "clock", "seq", "mark", "channel"})
 DIRECTIVES = frozenset({"%Y", "%y", "%m", "%b", "%d", "%H", "%M", "%S"})
 
-_MONTHS = {
-    name: f"{number:02d}"
-    for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), start=1)
-}
+_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: f"{number:02d}" for number, name in enumerate(_MONTH_NAMES, start=1)}
 _MONTH = re.compile("|".join(_MONTHS), re.IGNORECASE)
 
 
@@ -34,9 +32,9 @@ class NamedPath:
         """Bytes that are no characters, and control characters, stand as escapes (``display_path``)."""
         path = display_path(raw)
         folder, slash, name = path.rpartition("/")
-        stem, dot, extension = name.rpartition(".")
+        stem, _, extension = name.rpartition(".")
         if not stem:
-            stem, dot, extension = name, "", ""
+            stem, extension = name, ""
         return cls(path, folder + slash, name, stem, extension.lower())
 
 

@@ -24,6 +24,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _GONE = frozenset({errno.ENODEV, errno.ENOMEDIUM, errno.ENOTCONN, errno.ESTALE, errno.ENXIO, errno.ESHUTDOWN})
 _REPLACED = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+_ROOT = Entry(b"", EntryType.DIRECTORY)
 _TYPES = {
     stat.S_IFREG: EntryType.FILE,
     stat.S_IFDIR: EntryType.DIRECTORY,
@@ -46,7 +47,10 @@ def list_card(root_fd: int, *, now: datetime) -> Listing:
 
     Raises CardGone when the card was taken out meanwhile: half a listing is never returned.
     """
-    walk = _Walk(root_fd, os.fstat(root_fd).st_dev)
+    try:
+        walk = _Walk(root_fd, os.fstat(root_fd).st_dev)
+    except OSError as error:
+        raise _trouble(root_fd, error, b".") from error
     while walk.waiting:
         walk.enter(walk.waiting.pop())
     return Listing(tuple(sorted(walk.entries, key=lambda entry: entry.path)), now)
@@ -91,9 +95,11 @@ def is_there(root_fd: int) -> bool:
     block device has left the kernel's tree or has no medium.
     """
     try:
+        # Asks the file system itself: the attributes of a dead FUSE mount are still cached.
+        os.fstatvfs(root_fd)
         device = os.fstat(root_fd).st_dev
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in _GONE
     if os.major(device) == 0 or not os.path.isdir("/sys/dev/block"):
         return True
     try:
@@ -123,7 +129,7 @@ class _Walk:
     root_fd: int
     device: int
     entries: list[Entry] = field(default_factory=list)
-    waiting: list[tuple[Entry, _Level | None]] = field(default_factory=lambda: [(Entry(b"", EntryType.DIRECTORY), None)])
+    waiting: list[tuple[Entry, _Level | None]] = field(default_factory=lambda: [(_ROOT, None)])
     seen: int = 0
     path_bytes: int = 0
 

@@ -29,7 +29,7 @@ def compile_pattern(text: str) -> re.Pattern[str]:
     if len(text) > MAX_PATTERN:
         raise PatternRefused(f"the pattern has {len(text)} characters, more than {MAX_PATTERN}")
     try:
-        ways = _ways(_parser.parse(text, _FLAGS), looped=False)
+        ways = _ways(_without_tail(_parser.parse(text, _FLAGS)), looped=False)
         compiled = re.compile(text, _FLAGS)
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternRefused(f"not a regular expression: {error}") from error
@@ -45,6 +45,15 @@ def matches(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def matches_any(patterns: Iterable[re.Pattern[str]], text: str) -> bool:
     return any(matches(pattern, text) for pattern in patterns)
+
+
+def _without_tail(tree: Any) -> Any:
+    """The tree without a last ``.*``, which takes whatever is left at its first try."""
+    if not len(tree) or tree[-1][0] is not _constants.MAX_REPEAT:
+        return tree
+    _low, high, body = tree[-1][1]
+    takes_all = high is _constants.MAXREPEAT and [part[0] for part in body] == [_constants.ANY]
+    return tree[:-1] if takes_all else tree
 
 
 def _ways(tree: Any, *, looped: bool) -> int:

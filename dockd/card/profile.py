@@ -142,29 +142,32 @@ class Profiles:
         A family is recognised by at least half of the card's recordings (a clock is not guessed
         from a few names); where recordings say nothing, by its label or tell-tale files. Of
         several, a maker's own layout comes before a common rule of names, and that before a
-        common folder (``rank``).
+        common folder (``rank``). A registered profile that no longer exists is passed over:
+        footage does not wait for a configuration.
         """
         if wanted and wanted in self.by_name:
             return self.by_name[wanted]
         sample = self._sample(listing)
         shares = {profile.name: _share(profile, sample) for profile in self.by_name.values()}
         by_share = [p for p in self.by_name.values() if shares[p.name] >= 0.5]
-        evidence = {p.name: _evidence(p, listing, label) for p in by_share or self.by_name.values()}
+        texts = [NamedPath.of(entry.path).path for entry in listing.entries]
+        evidence = {p.name: _evidence(p, texts, label) for p in by_share or self.by_name.values()}
         found = by_share or [p for p in self.by_name.values() if evidence[p.name]]
         ranked = sorted(found, key=lambda p: (p.rank, -shares[p.name], -evidence[p.name], p.name))
         return ranked[0] if ranked else self.last_resort
 
     def _sample(self, listing: Listing) -> list[NamedPath]:
-        """Some of the card's recordings, evenly taken: enough to tell families apart on a card of any size."""
-        found = [
-            entry
-            for entry in listing.entries
-            if entry.type is EntryType.FILE and self._is_recording(entry) and not skip_reason(entry)
-        ]
-        return [NamedPath.of(entry.path) for entry in found[:: len(found) // SAMPLE + 1]]
+        """Some of the card's recordings, evenly taken: enough to tell families apart on a card of any size.
 
-    def _is_recording(self, entry: Entry) -> bool:
-        return self.last_resort.classify(entry).media.is_recording
+        What lies in trash and recovery folders has lost its name or place, and speaks only where nothing else does.
+        """
+        found: list[tuple[Entry, Place]] = []
+        for entry in listing.entries:
+            said = self.last_resort.classify(entry)
+            if entry.type is EntryType.FILE and said.media.is_recording and not said.skip:
+                found.append((entry, said.place))
+        chosen = [entry for entry, place in found if place is Place.NORMAL] or [entry for entry, _ in found]
+        return [NamedPath.of(entry.path) for entry in chosen[:: len(chosen) // SAMPLE + 1]]
 
 
 def load_profiles(folder: Path | None) -> Profiles:
@@ -238,9 +241,9 @@ def _share(profile: Profile, sample: list[NamedPath]) -> float:
     return sum(profile.covers(at) for at in sample) / len(sample)
 
 
-def _evidence(profile: Profile, listing: Listing, label: str | None) -> int:
+def _evidence(profile: Profile, paths: list[str], label: str | None) -> int:
     """How many things beside the recordings speak for a family: its label, its tell-tale files."""
     said = int(label is not None and matches_any(profile.recognised_labels, label))
     for pattern in profile.recognised_marks:
-        said += any(matches(pattern, NamedPath.of(entry.path).path) for entry in listing.entries)
+        said += any(matches(pattern, path) for path in paths)
     return said

@@ -36,12 +36,12 @@ def _check_pattern(text: str) -> str:
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Token = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{1,32}$")]
-Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,8}$")]
+Extension = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,10}$")]
 Pattern = Annotated[str, StringConstraints(min_length=1), AfterValidator(_check_pattern)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Title(_Part):
@@ -75,8 +75,9 @@ class GrammarPart(_Part):
         _check_groups(groups)
         _check_time(groups, self.time)
         for example in self.examples:
-            if not self.compiled().read(NamedPath.of(example.encode()), frozenset()):
-                raise _refuse(f"the example {example} is not read by the pattern", "examples with their extension")
+            parsed = self.compiled().read(NamedPath.of(example.encode()), frozenset())
+            if not parsed or (self.time and not parsed.wall):
+                raise _refuse(f"the example {example} is not read", "examples, with extension, that the grammar reads")
         return self
 
     def compiled(self, prefix: str = "") -> Grammar:
@@ -104,16 +105,12 @@ class BindingPart(_Part):
 class ClockPart(_Part):
     """What the container's date and the file's mtime mean."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     container: ContainerClock = ContainerClock.UNRELIABLE
     mtime: MtimeClock = MtimeClock.END
 
 
 class ProfileFile(_Part):
     """One profile as it stands in its file. The format is described in the README."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Word
     title: Title
@@ -127,6 +124,13 @@ class ProfileFile(_Part):
     places: dict[Place, list[Pattern]] = {}
     bindings: list[BindingPart] = []
     clock: ClockPart = ClockPart()
+
+    @model_validator(mode="after")
+    def _hold_together(self) -> ProfileFile:
+        listed = [extension for extensions in self.extensions.values() for extension in extensions]
+        if twice := {extension for extension in listed if listed.count(extension) > 1}:
+            raise _refuse(f"{', '.join(sorted(twice))} stands twice under extensions", "each extension once")
+        return self
 
 
 def read_profile_file(path: Path) -> ProfileFile:
@@ -160,7 +164,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
-        for key, _value in node.value:
+        keys = [key for key, _value in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} stands twice", key.start_mark)
             seen.add(key.value)
@@ -186,7 +191,7 @@ def _first_problem(error: ErrorDetails, file: Path) -> ProfileInvalid:
     elif error["type"] == "missing":
         problem, expected = "is missing", "this key"
     elif error["type"] == "string_type":
-        problem, expected = "is not a text", "a text; a number must stand in quotes"
+        problem, expected = "is not a text", "a text; numbers and words like no, yes, on must stand in quotes"
     elif error["type"] == "string_pattern_mismatch":
         problem, expected = f"{error['input']!s} is not acceptable", f"a text like {context['pattern']}"
     elif "expected" in context:

@@ -1,0 +1,1 @@
+"""What others read: inventory, its description, manifests."""

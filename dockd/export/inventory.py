@@ -21,9 +21,10 @@ from dockd.export import datapackage
 from dockd.export.atomic import publishing
 from dockd.export.columns import BY_NAME, Column, Type, chosen
 from dockd.law.masking import is_protected, mask_field
-from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, STAGES, Term, method_of
+from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, METHODS, STAGES, Term, method_of
 from dockd.nouns import MediaType
-from dockd.register.records import newest_location, officer_names
+from dockd.register.officers import officer_names
+from dockd.register.records import newest_location
 from dockd.register.session import Register
 from dockd.register.tables import (
     ExceptionRow,
@@ -165,13 +166,13 @@ def _values(row: Row[*tuple[Any, ...]], names: Mapping[str, str], wanted: Invent
     values["officer_cert_no"] = JOINED_BY.join(values["officers"])
     values["officer_name"] = JOINED_BY.join(names.get(cert_no, "") for cert_no in values["officers"])
     values["digest_algo"] = "sha256"
-    values["method"] = values["method"] or _method(values["media_type"], wanted.headers)
+    values["method"] = _method(values["method"], values["media_type"], wanted.headers)
     if wanted.masked and is_protected(values["confidentiality"]):
         for name in _MASKED:
             values[name] = _mask(name, values[name] or "")
-    if wanted.headers == "zh":
-        for name, terms in _WORDED.items():
-            values[name] = _word(values[name], terms)
+    for name, terms in _WORDED.items():
+        if values[name]:
+            values[name] = _word(values[name], terms, wanted.headers)
     return values
 
 
@@ -183,9 +184,9 @@ _WORDED: dict[str, Mapping[str, Term]] = {
 }
 
 
-def _method(media_type: str, language: str) -> str:
-    term = method_of(MediaType(media_type))
-    return term.text(language) if term else ""
+def _method(said: str | None, media_type: str, language: str) -> str:
+    term = METHODS.get(said) if said else method_of(MediaType(media_type))
+    return term.text(language) if term else said or ""
 
 
 def _mask(name: str, text: str) -> str:
@@ -197,9 +198,12 @@ def _mask(name: str, text: str) -> str:
     )
 
 
-def _word(value: str | None, terms: Mapping[str, Term]) -> str | None:
-    term = terms.get(value or "")
-    return term.zh if term else value
+def _word(value: str | None, terms: Mapping[str, Term], headers: str) -> str | None:
+    """A vocabulary's value as its code, with Chinese headers its Chinese word; other wording as it is."""
+    term = next((t for t in terms.values() if value in (t.code, t.zh, t.en)), None)
+    if term is None:
+        return value
+    return term.zh if headers == "zh" else term.code
 
 
 def _cell(column: Column, zone: ZoneInfo) -> Cell:

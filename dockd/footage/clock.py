@@ -11,8 +11,9 @@ not used), ``container_unreliable``, ``mtime_unreliable`` (nothing supports it),
 ``disagree_name``, ``disagree_container`` … (plausible, but more than the tolerance
 away), ``container_is_local``, ``container_is_utc``, ``mtime_is_wall``,
 ``mtime_is_instant`` (agrees only if read otherwise than declared), ``ambiguous_hour``
-(the hour that summer time repeats or leaves out, decided by nobody), ``end_estimated``
-(from mtime), ``end_unknown``, ``start_unknown``.
+(the hour that summer time repeats or leaves out, decided by nobody), ``zone_unproven``
+(an unreliable container and an mtime agree as UTC, and would as wall clocks too),
+``end_estimated`` (from mtime), ``end_unknown``, ``start_unknown``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from dockd.footage.facts import seconds, zoned
 from dockd.nouns import ClockRule, ContainerClock, MediaFacts, MediaType, MtimeClock, ParsedName, UseTime
 
 TOLERANCE = timedelta(minutes=5)
@@ -31,7 +33,7 @@ LONGEST_ESTIMATE = timedelta(hours=12)
 
 _WIDEST_ZONE = timedelta(hours=14)
 _FAT_STEP = timedelta(seconds=2)
-_FIRST_YEAR = 2005
+_FIRST_RECORDER = datetime(2005, 1, 1, tzinfo=UTC)
 _RESET_DAYS = tuple(date(year, 1, 1) for year in (1904, 1970, 1980, 2000))
 _NANOSECONDS_PER_MICROSECOND = 1000
 
@@ -62,7 +64,7 @@ def plausible(moment: datetime, now: datetime, tolerance: timedelta = TOLERANCE)
     """
     if any(_is_reset(moment, day) for day in _RESET_DAYS):
         return Plausible.UNSET
-    if moment.astimezone(UTC).year < _FIRST_YEAR:
+    if moment < _FIRST_RECORDER:
         return Plausible.WRONG
     return Plausible.FUTURE if moment - now > tolerance else Plausible.OK
 
@@ -72,9 +74,7 @@ def _is_reset(moment: datetime, day: date) -> bool:
     return begin - _WIDEST_ZONE <= moment < begin + timedelta(days=1) + _WIDEST_ZONE
 
 
-def plausible_mtime(
-    mtime_ns: int, now: datetime, *, mtime_is_wall: bool = False, zone: ZoneInfo | None = None
-) -> bool:
+def plausible_mtime(mtime_ns: int, now: datetime, *, mtime_is_wall: bool = False, zone: ZoneInfo | None = None) -> bool:
     """Whether an mtime can tell one recording from another: not unset, not absurd, not in the future.
 
     ``mtime_is_wall`` says that it shows the recorder's wall clock as if it were UTC:
@@ -124,19 +124,19 @@ def time_of_use(
     Never raises.
     """
     length = _length(facts, media)
+    case = _Case(now, tolerance, length)
     heard = (
         *_heard_zoned(facts, length),
         *_heard_name(parsed, zone, length),
         *_heard_container(facts, media, rule.container, zone, length),
         *_heard_mtime(mtime_ns, mtime_is_wall, rule.mtime, zone, length),
     )
-    case = _Case(now, tolerance, length)
-    believed, flags = _sift(heard, case)
-    started = [w for w in believed if w.readings[0].start is not None]
-    base = _choose(started, case)
-    if base is None:
-        return _end_only(believed, flags, case)
-    return _conclude(base, believed, flags, case)
+    sifted = [_sift(witness, case) for witness in heard]
+    refused = tuple(f"{w.name}_{w.fault}" for w in sifted if not w.readings)
+    believed = [w for w in sifted if w.readings]
+    base = _choose(believed, case)
+    found = _without_start(believed) if base is None else _conclude(base, believed, case)
+    return replace(found, flags=tuple(dict.fromkeys((*refused, *found.flags))))
 
 
 # --- witnesses -----------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Witness:
-    """``readings``: declared ones first. ``solid``: may be believed without support. ``fault``: why there are none."""
+    """``readings``: declared ones first. ``solid``: may be believed alone. ``fault``: why the declared ones may not."""
 
     name: str
     readings: tuple[_Reading, ...]
@@ -171,13 +171,15 @@ class _Case:
 def _length(facts: MediaFacts, media: MediaType) -> timedelta | None:
     if media is MediaType.PHOTO:
         return timedelta()
-    return None if facts.duration_s is None else timedelta(seconds=facts.duration_s)
+    length = seconds(facts.duration_s)
+    return None if length is None else timedelta(seconds=length)
 
 
 def _heard_zoned(facts: MediaFacts, length: timedelta | None) -> Iterator[_Witness]:
     for name, moment in (("zoned", facts.zoned), ("gps", facts.gps_time)):
         if moment is not None:
-            yield _Witness(name, _from_starts((moment.astimezone(UTC),), length))
+            starts = _in_utc(moment)
+            yield _Witness(name, _from_starts(starts, length), fault=None if starts else Plausible.WRONG)
 
 
 def _heard_name(parsed: ParsedName | None, zone: ZoneInfo, length: timedelta | None) -> Iterator[_Witness]:
@@ -195,15 +197,16 @@ def _heard_container(
         if facts.created_raw:
             yield _Witness("container", (), fault=_garbled(facts.created_raw))
         return
+    if facts.zoned is not None and _is_bare(facts.created_raw) and _same_digits(created, facts.zoned):
+        return  # the very date that "zoned" has with its zone
     local = _moments(created, zone)
     # EXIF, AVI and Broadcast WAV write the wall clock; only a date with its zone falls under the rule.
     if media is MediaType.PHOTO or _is_bare(facts.created_raw):
         yield _Witness("container", _from_starts(local, length), fault=None if local else Plausible.WRONG)
         return
-    as_utc, as_local = (created.astimezone(UTC),), local
-    if rule is ContainerClock.END_UTC:
-        as_utc, as_local = _shifted(as_utc, length), _shifted(as_local, length)
-    utc, wall = _from_starts(as_utc, length), _from_starts(as_local, length)
+    as_utc, as_local = _in_utc(created), local
+    make = _from_ends if rule is ContainerClock.END_UTC else _from_starts
+    utc, wall = make(as_utc, length), make(as_local, length)
     if rule is ContainerClock.LOCAL_AS_UTC:
         yield _Witness("container", (*wall, *_flagged(utc, "container_is_utc")))
     else:
@@ -227,19 +230,30 @@ def _heard_mtime(
 
 
 def _from_starts(starts: Iterable[datetime], length: timedelta | None) -> tuple[_Reading, ...]:
-    return tuple(_Reading(s, None if length is None else s + length) for s in starts)
+    return tuple(_Reading(s, None if length is None else _shift(s, length)) for s in starts)
 
 
 def _from_ends(ends: Iterable[datetime], length: timedelta | None) -> tuple[_Reading, ...]:
-    return tuple(_Reading(None if length is None else e - length, e) for e in ends)
+    return tuple(_Reading(None if length is None else _shift(e, -length), e) for e in ends)
 
 
 def _flagged(readings: Iterable[_Reading], flag: str) -> Iterator[_Reading]:
     return (replace(reading, flag=flag) for reading in readings)
 
 
-def _shifted(ends: tuple[datetime, ...], length: timedelta | None) -> tuple[datetime, ...]:
-    return ends if length is None else tuple(end - length for end in ends)
+def _shift(moment: datetime, by: timedelta) -> datetime:
+    """``moment + by``, held within the calendar: at its edges nothing is plausible anyway."""
+    try:
+        return moment + by
+    except OverflowError:
+        return moment
+
+
+def _in_utc(moment: datetime) -> tuple[datetime, ...]:
+    try:
+        return (moment.astimezone(UTC),)
+    except OverflowError:
+        return ()
 
 
 def _moments(wall: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
@@ -260,9 +274,159 @@ def _from_ns(mtime_ns: int) -> datetime | None:
 
 def _is_bare(raw: str | None) -> bool:
     """Whether a date was written without any zone."""
-    return raw is not None and not raw.endswith("Z") and raw[-6:-5] not in ("+", "-") and raw[-5:-4] not in ("+", "-")
+    return raw is not None and zoned(raw) is None
+
+
+def _same_digits(one: datetime, other: datetime) -> bool:
+    return one.replace(tzinfo=None, microsecond=0) == other.replace(tzinfo=None, microsecond=0)
 
 
 def _garbled(raw: str | None) -> Plausible:
-    digits = [c for c in raw or "" if c.isdigit()]
-    return Plausible.WRONG if any(c != "0" for c in digits) else Plausible.UNSET
+    digits = {c for c in raw or "" if c.isdigit()}
+    return Plausible.UNSET if digits == {"0"} else Plausible.WRONG
+
+
+# --- what they amount to ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The witness that gives the start. ``twin``: another reading of it for which as much speaks."""
+
+    witness: _Witness
+    reading: _Reading
+    twin: _Reading | None = None
+
+
+def _sift(witness: _Witness, case: _Case) -> _Witness:
+    """The witness with its plausible readings only, and its fault where no declared one is left."""
+    judged = [(reading, _judge(reading, case)) for reading in witness.readings]
+    kept = tuple(reading for reading, verdict in judged if verdict is Plausible.OK)
+    if any(not reading.flag for reading in kept):
+        return replace(witness, readings=kept)
+    fault = witness.fault or next((verdict for _, verdict in judged), Plausible.WRONG)
+    return replace(witness, readings=kept, fault=fault)
+
+
+def _judge(reading: _Reading, case: _Case) -> Plausible:
+    moments = (m for m in (reading.start, reading.end) if m is not None)
+    verdicts = (plausible(m, case.now, case.tolerance) for m in moments)
+    return next((v for v in verdicts if v is not Plausible.OK), Plausible.OK)
+
+
+def _choose(believed: list[_Witness], case: _Case) -> _Base | None:
+    """The best witness of a start that stands alone or is supported, in the order of trust."""
+    for witness in believed:
+        others = [w for w in believed if w is not witness]
+        ranked = [(_support(r, others, case), r) for r in witness.readings if r.start is not None]
+        if not _stands_alone(witness):
+            ranked = [(support, reading) for support, reading in ranked if support]
+        if ranked:
+            # The first of the best: declared readings stand before others, earlier before later.
+            most, reading = max(ranked, key=lambda each: each[0])
+            # A witness that does not stand alone and one other may both be shifted by the zone, and still agree.
+            twins = (
+                r for n, r in ranked if n == most and r is not reading and (r.flag == reading.flag or not witness.solid)
+            )
+            return _Base(witness, reading, next(twins, None))
+    return None
+
+
+def _support(reading: _Reading, others: list[_Witness], case: _Case) -> int:
+    return sum(_agreeing(reading, other, case) is not None for other in others)
+
+
+def _agreeing(base: _Reading, witness: _Witness, case: _Case) -> _Reading | None:
+    """The first way to read ``witness`` that starts when ``base`` does."""
+    for reading in witness.readings:
+        if base.start and reading.start and abs(reading.start - base.start) <= case.tolerance:
+            return reading
+    return None
+
+
+def _conclude(base: _Base, believed: list[_Witness], case: _Case) -> UseTime:
+    basis, flags, ends = [base.witness.name], [base.reading.flag], []
+    if base.twin is not None:
+        flags.append("ambiguous_hour" if base.twin.flag == base.reading.flag else "zone_unproven")
+        ends.append(base.twin.end or base.twin.start)
+    for witness in believed:
+        if witness is base.witness or _gives_end_only(witness):
+            continue
+        agreeing = _agreeing(base.reading, witness, case)
+        if agreeing is not None:
+            basis.append(witness.name)
+            flags.append(agreeing.flag)
+        else:
+            flags.append(_objection(witness, "disagree_" + witness.name))
+            ends.append(_declared_end(witness))
+    ended = _end(base.reading, believed, case)
+    return UseTime(
+        used_from=base.reading.start,
+        used_to=ended.used_to,
+        basis="+".join(basis),
+        flags=tuple(flag for flag in (*flags, *ended.flags) if flag),
+        other_ends=_others((*ends, *ended.other_ends), ended.used_to),
+    )
+
+
+def _end(base: _Reading, believed: list[_Witness], case: _Case) -> UseTime:
+    """The end with its flags and other ends: told by the length, else by a witness of the end, else unknown."""
+    if base.end is not None or base.start is None:
+        return UseTime(used_to=base.end)
+    enders = [w for w in believed if _gives_end_only(w)]
+    teller, told = next(((w, r) for w in enders if (r := _fitting(w, base.start)) is not None), (None, None))
+    used_to = max(base.start, told.end) if told is not None and told.end is not None else None
+    flags = ["end_unknown"] if told is None else ["end_estimated", told.flag]
+    ends = [_declared_end(teller)] if teller is not None and told is not None and told.flag else []
+    for witness in enders:
+        if witness is not teller and not _ends_at(witness, used_to, case):
+            flags.append(_objection(witness, f"disagree_{witness.name}"))
+            ends.append(_declared_end(witness))
+    return UseTime(used_to=used_to, flags=tuple(flags), other_ends=_others(ends, used_to))
+
+
+def _fitting(witness: _Witness, start: datetime) -> _Reading | None:
+    """The reading of a witness of the end that can end what began at ``start``.
+
+    The nearest: it is the likeliest, and gives the earlier deadline.
+    """
+    earliest, latest = start - _FAT_STEP, start + LONGEST_ESTIMATE
+    ends = [(r.end, r) for r in witness.readings if r.end is not None and earliest <= r.end <= latest]
+    return min(ends, key=lambda each: each[0])[1] if ends and witness.solid else None
+
+
+def _ends_at(witness: _Witness, end: datetime | None, case: _Case) -> bool:
+    return end is not None and any(r.end and abs(r.end - end) <= case.tolerance for r in witness.readings)
+
+
+def _without_start(believed: list[_Witness]) -> UseTime:
+    """No witness of the start is left: the end may still be known, which is what article 23 counts from."""
+    ended = next((w for w in believed if _stands_alone(w) and _gives_end_only(w)), None)
+    used_to = ended.readings[0].end if ended is not None else None
+    flags = [_objection(w, w.name + "_unreliable") for w in believed if w is not ended]
+    known = "end_unknown" if used_to is None else "end_estimated"
+    ends = _others((_declared_end(w) for w in believed), used_to)
+    return UseTime(None, used_to, ended.name if ended else "", (*flags, "start_unknown", known), ends)
+
+
+def _stands_alone(witness: _Witness) -> bool:
+    return witness.solid and witness.fault is None
+
+
+def _gives_end_only(witness: _Witness) -> bool:
+    return witness.readings[0].start is None
+
+
+def _objection(witness: _Witness, otherwise: str) -> str:
+    """Why a witness was not used: its own fault where its declared readings had one."""
+    return otherwise if witness.fault is None else f"{witness.name}_{witness.fault}"
+
+
+def _declared_end(witness: _Witness) -> datetime | None:
+    """When the recording ended if this witness is right; a start, where it knows no more."""
+    reading = witness.readings[0]
+    return None if reading.flag else reading.end or reading.start
+
+
+def _others(ends: Iterable[datetime | None], used_to: datetime | None) -> tuple[datetime, ...]:
+    return tuple(sorted({end for end in ends if end is not None and end != used_to}))

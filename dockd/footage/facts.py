@@ -72,7 +72,8 @@ def is_media(tags: Answer | None) -> bool:
 
 def _from_probe(facts: MediaFacts, probe: Answer) -> MediaFacts:
     form = _mapping(probe.get("format"))
-    streams = [_mapping(s) for s in probe.get("streams") or () if isinstance(s, Mapping)]
+    listed = probe.get("streams")
+    streams = [_mapping(stream) for stream in listed] if isinstance(listed, list) else []
     video = next((s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)), {})
     audio = next((s for s in streams if s.get("codec_type") == "audio"), {})
     labels = _mapping(form.get("tags"))

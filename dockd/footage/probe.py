@@ -177,7 +177,8 @@ class _Lane:
 
     @property
     def answers(self) -> int:
-        assert self.child is not None and self.child.stdout is not None
+        assert self.child is not None
+        assert self.child.stdout is not None
         return self.child.stdout.fileno()
 
     def feed(self, waiting: deque[Path]) -> bool:
@@ -244,7 +245,8 @@ class _Lane:
             self.failed_starts += 1
 
     def _ask(self, path: Path) -> None:
-        assert self.child is not None and self.child.stdin is not None
+        assert self.child is not None
+        assert self.child.stdin is not None
         self.path, self.so_far = path, MediaFacts()
         self.asked += 1
         self.deadline = time.monotonic() + self.limits.seconds_per_file

@@ -109,11 +109,12 @@ def _answer(tell: Tell, probe: Any, tags: Any, problems: tuple[str, ...]) -> Non
 
 def _look(path: str) -> tuple[bytes | None, int, tuple[str, ...]]:
     """First bytes, size and outermost damage; the first is None for what is no regular file."""
+    # Opening a device can already do something; O_NONBLOCK, should a FIFO take its place meanwhile.
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return None, 0, ()
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            return None, 0, ()
         read_at = boxes.reader(fd)
         return read_at(0, boxes.HEAD_SIZE), found.st_size, boxes.problems(read_at, found.st_size)
     finally:

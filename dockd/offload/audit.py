@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,17 +19,17 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from dockd.errors import StoreMissing, store_error
-from dockd.nouns import VerifiedVia, display_path
+from dockd.nouns import VerifiedVia, display_path, is_utf8
 from dockd.offload.layout import FOOTAGE
 from dockd.offload.readback import read_back
 from dockd.register import alerts, holdings, ledger
 from dockd.register.holdings import Holding, Renewed
-from dockd.register.station import Station
+from dockd.register.station import MARKER, Station
 from dockd.register.tables import LocationState
 
 _PAGE = 100
 _WALKED = 400
-_MARKER = ".dockd/store.json"
+
 _GONE = frozenset({errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ESTALE})
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<location>[^\\\r\n]+)")
 # file numbers and manifests carry the number of their visit (layout.py)
@@ -170,9 +170,7 @@ class _Run:
             return None
         self.checked += 1
         place = "location" if kind is Kind.FOOTAGE else kind.value
-        return Fault(
-            finding, kind, holding.path, f"{place}:{holding.key}", reason, holding.record_id, holding.file_no
-        )
+        return Fault(finding, kind, holding.path, f"{place}:{holding.key}", reason, holding.record_id, holding.file_no)
 
     def _examine(self, holding: Holding) -> VerifiedVia | tuple[Finding, str]:
         try:
@@ -207,16 +205,14 @@ class _Run:
         if error.errno in _GONE:
             raise store_error(error, self.root) from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            if not os.path.exists(f"{self.root}/{_MARKER}"):
+            if not os.path.exists(f"{self.root}/{MARKER}"):
                 raise StoreMissing(path=self.root) from error
             return Finding.MISSING, ""
         if error.errno == errno.ELOOP:
             return Finding.ALTERED, "not a plain file"
         return Finding.UNREADABLE, error.strerror or str(error)
 
-    def _keep_proof(
-        self, session: Session, results: Sequence[tuple[Holding, Fault | VerifiedVia | None]]
-    ) -> None:
+    def _keep_proof(self, session: Session, results: Sequence[tuple[Holding, Fault | VerifiedVia | None]]) -> None:
         now = self.station.now()
         renewed = []
         for holding, found in results:
@@ -297,21 +293,29 @@ class _Run:
             working = holdings.visits_at_work(session, visits.values())
         return [path for path in paths if path not in known and visits.get(path) not in working]
 
-    def _walk(self, folder: str) -> Iterator[str]:
-        """Everything below ``folder`` that is not a directory, in the order of the names."""
+    def _walk(self, root: str) -> Iterator[str]:
+        """Everything below ``root`` that is not a directory."""
+        folders = [root]
+        while folders:
+            folder = folders.pop()
+            inner = []
+            for name, is_folder in self._listed(folder):
+                if is_folder:
+                    inner.append(f"{folder}/{name}")
+                else:
+                    yield f"{folder}/{name}"
+            folders += reversed(inner)
+
+    def _listed(self, folder: str) -> list[tuple[str, bool]]:
+        """The folder's names with whether each is a folder; one that cannot be listed is a fault."""
         try:
             with os.scandir(f"{self.root}/{folder}") as entries:
-                found = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
+                return sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries)
         except OSError as error:
             finding, reason = self._refused(error)
             if finding is not Finding.MISSING:  # a store without a visit has no such folder yet
-                self._tell([Fault(finding, Kind.UNKNOWN, _shown(folder), f"store:{folder}", reason)])
-            return
-        for name, is_folder in found:
-            if is_folder:
-                yield from self._walk(f"{folder}/{name}")
-            else:
-                yield f"{folder}/{name}"
+                self._tell([Fault(finding, Kind.UNKNOWN, _shown(folder), f"store:{_shown(folder)}", reason)])
+            return []
 
     # --- what is written down -----------------------------------------------------------------------------
 
@@ -330,7 +334,8 @@ class _Run:
     def _settle_healed(self, session: Session) -> None:
         """Alerts whose file was found as it should be are closed by that fact."""
         standing = {alert.about for alert in alerts.list_alerts(session, open_only=True, kind="store_altered")}
-        for about in sorted(standing - {alerts.matter(fault.about) for fault in self.faults}):
+        healed = standing - {alerts.matter(fault.about) for fault in self.faults}
+        for about in sorted(about for about in healed if about.partition(":")[0] in _OWN):
             alerts.settle_alert(
                 session,
                 station_no=self.station.station_no,
@@ -361,7 +366,7 @@ class _Run:
             record_id=fault.record_id,
         )
 
-    def _append(self, session: Session, kind: str, subject: str, data: dict[str, object]) -> None:
+    def _append(self, session: Session, kind: str, subject: str, data: Mapping[str, object]) -> None:
         ledger.append(
             session,
             station_no=self.station.station_no,
@@ -373,6 +378,8 @@ class _Run:
         )
 
 
+# Whose alerts an audit may close: a temp that vanished (transfer:…) is not found again by reading the store.
+_OWN = frozenset({"location", "sidecar", "manifest", "store"})
 _STATES = {Finding.MISSING: LocationState.MISSING, Finding.ALTERED: LocationState.ALTERED}
 
 
@@ -386,7 +393,7 @@ def _shown(path: str) -> str:
 
 def _writable(paths: Iterable[str]) -> list[str]:
     """Paths that a register could hold at all: a name that is not UTF-8 is in none."""
-    return [path for path in paths if path.isprintable() or path.encode("utf-8", "replace").decode() == path]
+    return [path for path in paths if is_utf8(os.fsencode(path))]
 
 
 def _batched(items: Iterable[str], size: int) -> Iterator[list[str]]:

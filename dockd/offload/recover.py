@@ -26,7 +26,8 @@ from dockd.offload import durable
 from dockd.offload.layout import QUARANTINE, TEMP_SUFFIX
 from dockd.offload.pipeline import Job, Surroundings, place_proven
 from dockd.offload.readback import read_back
-from dockd.register.transfers import HeldTemp, Placed, TransferState
+from dockd.register.tables import TransferState
+from dockd.register.transfers import HeldTemp, Placed
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import UnknownNumber
 from dockd.law.vocabulary import ALERT_CLASSES
+from dockd.locale import _
 from dockd.register import ledger
 from dockd.register.tables import AlertRow, AlertState, RecorderRow
 
@@ -183,7 +184,7 @@ def _recorder_id(session: Session, device_no: str | None) -> int | None:
 def _get(session: Session, alert_id: int) -> AlertRow:
     row = session.get(AlertRow, alert_id, with_for_update=True)
     if row is None:
-        raise UnknownNumber(noun="alert", number=alert_id, command="dockd alert list")
+        raise UnknownNumber(noun=_("alert"), number=alert_id, command="dockd alert list")
     return row
 
 

@@ -56,8 +56,8 @@ def undescribed(session: Session, visit_id: int, *, limit: int) -> list[Footage]
             path=row.path,
             size=row.size,
             mtime_ns=row.mtime_ns,
-            media=MediaType(media),
-            place=Place(place),
+            media=MediaType(media or MediaType.OTHER),
+            place=Place(place or Place.NORMAL),
             location=location,
             file_no=row.file_no,
             docked_at=row.docked_at,
@@ -117,3 +117,20 @@ def without_sidecar(session: Session, visit_id: int) -> list[int]:
 def name_of(path: bytes) -> str:
     """A card path's file name as records show it."""
     return display_path(path.rpartition(b"/")[2])
+
+
+def holes_of(session: Session, footage_id: int) -> tuple[Hole, ...]:
+    """The ranges of stored footage that the card could not give back."""
+    holes = session.scalar(select(FootageRow.holes).where(FootageRow.id == footage_id))
+    return tuple(Hole(**hole) for hole in holes or ())
+
+
+def other_paths(session: Session, file_no: str, path: bytes) -> tuple[bytes, ...]:
+    """Further paths under which the same recording was seen (important-mark copies), sorted."""
+    rows = session.scalars(
+        select(ObservationRow.path)
+        .join(TransferRow, TransferRow.observation_id == ObservationRow.id)
+        .where(TransferRow.file_no == file_no, ObservationRow.path != path)
+        .distinct()
+    )
+    return tuple(sorted(rows))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
@@ -21,8 +20,7 @@ from dockd.register.tables import (
     VisitRow,
     VisitState,
 )
-
-_BATCH = 400  # keys a statement: well below SQLite's limit of variables
+from dockd.register.values import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +110,7 @@ def page_sidecars(session: Session, since: datetime | None, *, after: int, limit
     return [Holding(s.id, s.path, s.sha256, None, s.record_id, file_no) for s, file_no in rows]
 
 
-def page_manifests(
-    session: Session, since: datetime | None, *, after: int, limit: int
-) -> list[tuple[int, str]]:
+def page_manifests(session: Session, since: datetime | None, *, after: int, limit: int) -> list[tuple[int, str]]:
     """(visit number, path) of manifests after visit ``after``."""
     rows = session.execute(
         select(VisitRow.id, VisitRow.manifest)
@@ -144,7 +140,7 @@ def digests_of_visit(session: Session, visit_id: int) -> set[str]:
 def digests_at(session: Session, paths: Iterable[str]) -> dict[str, str]:
     """SHA-256 by place, for the places that the register knows."""
     found: dict[str, str] = {}
-    for some in _batches(paths):
+    for some in chunks(paths):
         rows = session.execute(
             select(LocationRow.path, FootageRow.sha256)
             .join(FootageRow, FootageRow.id == LocationRow.footage_id)
@@ -157,11 +153,11 @@ def digests_at(session: Session, paths: Iterable[str]) -> dict[str, str]:
 def known_paths(session: Session, paths: Iterable[str], visits: Iterable[int]) -> set[str]:
     """Those of ``paths`` that are footage, a sidecar, the temp of a transfer, or the manifest of one of ``visits``."""
     known: set[str | None] = set()
-    for some in _batches(paths):
+    for some in chunks(paths):
         known.update(session.scalars(select(LocationRow.path).where(LocationRow.path.in_(some))))
         known.update(session.scalars(select(SidecarRow.path).where(SidecarRow.path.in_(some))))
         known.update(session.scalars(select(TransferRow.temp).where(TransferRow.temp.in_(some))))
-    for numbers in _batches(visits):
+    for numbers in chunks(visits):
         known.update(session.scalars(select(VisitRow.manifest).where(VisitRow.id.in_(numbers))))
     return {path for path in known if path is not None}
 
@@ -169,12 +165,10 @@ def known_paths(session: Session, paths: Iterable[str], visits: Iterable[int]) -
 def visits_at_work(session: Session, visits: Iterable[int]) -> set[int]:
     """Those of ``visits`` that are not ended: their files may be on their way into the register."""
     working: set[int] = set()
-    for some in _batches(visits):
+    for some in chunks(visits):
         working.update(
             session.scalars(
-                select(VisitRow.id).where(
-                    VisitRow.id.in_(some), VisitRow.state.in_((VisitState.OPEN, VisitState.SAFE))
-                )
+                select(VisitRow.id).where(VisitRow.id.in_(some), VisitRow.state.in_((VisitState.OPEN, VisitState.SAFE)))
             )
         )
     return working
@@ -195,8 +189,3 @@ def renew_proof(session: Session, results: Sequence[Renewed]) -> None:
         )
     if failed:
         session.execute(update(LocationRow), [{"id": r.key, "state": r.state.value} for r in failed])
-
-
-def _batches(keys: Iterable[Any]) -> Iterable[list[Any]]:
-    every = list(keys)
-    return (every[start : start + _BATCH] for start in range(0, len(every), _BATCH))

@@ -16,21 +16,21 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import UnknownNumber
 from dockd.law.completeness import tags_complete
+from dockd.locale import _
 from dockd.nouns import LateKind, MediaType, OwnerState, Place
 from dockd.register import ledger
+from dockd.register.officers import officer_names
 from dockd.register.tables import (
     EventRow,
     FootageRow,
     LocationRow,
-    OfficerRow,
     RecorderRow,
     RecordOfficerRow,
     RecordRow,
     RevisionRow,
     VisitRow,
 )
-
-_BATCH = 400  # keys a statement: well below SQLite's limit of variables
+from dockd.register.values import chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +251,7 @@ def revise_record(
         raise ValueError(f"a revision cannot change {', '.join(sorted(fixed))}")
     row = session.get(RecordRow, record_id, with_for_update=True)
     if row is None:
-        raise UnknownNumber(noun="record", number=record_id, command="dockd record list")
+        raise UnknownNumber(noun=_("record"), number=record_id, command="dockd record list")
     reasons = _reasons(changes, basis or {}, actor)
     taken = {name: value for name, value in changes.items() if not _is_a_persons(row, name, reasons, actor)}
     story = _apply(row, taken) | _apply_basis(row, taken, reasons)
@@ -470,14 +470,12 @@ def _read(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Record, ..
     return tuple(_as_record(row, names) for row in rows)
 
 
-def officer_names(session: Session, cert_nos: Iterable[str]) -> dict[str, str]:
-    """Names of officers by 执法证号; numbers nobody is registered under are left out."""
-    wanted, names = sorted(set(cert_nos)), dict[str, str]()
-    for start in range(0, len(wanted), _BATCH):
-        rows = session.execute(
-            select(OfficerRow.cert_no, OfficerRow.name).where(OfficerRow.cert_no.in_(wanted[start : start + _BATCH]))
-        )
-        names.update((row.cert_no, row.name) for row in rows)
+def original_names(session: Session, record_ids: Iterable[int]) -> dict[int, str]:
+    """The names on their cards of some records' files, by record id."""
+    names: dict[int, str] = {}
+    for some in chunks(sorted(set(record_ids))):
+        rows = session.execute(select(RecordRow.id, RecordRow.original_name).where(RecordRow.id.in_(some)))
+        names.update((row.id, row.original_name) for row in rows)
     return names
 
 

@@ -376,6 +376,7 @@ class TransferRow(Table):
         one_of("state", TransferState),
         one_of("outcome", FileOutcome),
         Index(None, "visit_id", "state"),
+        Index(None, "file_no"),
         Index("ix_transfer_temp", "temp", unique=True),
         # Temps kept for a card that may come back: few at any time.
         Index(

@@ -163,7 +163,7 @@ def known_by_digest(
     return found
 
 
-def _known() -> Select[Any]:
+def _known() -> Select[*tuple[Any, ...]]:
     newest = (
         select(func.max(LocationRow.id))
         .where(LocationRow.footage_id == FootageRow.id)
@@ -188,7 +188,7 @@ def _known() -> Select[Any]:
     )
 
 
-def _as_known(row: Row[Any]) -> KnownFootage:
+def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
     return KnownFootage(
         footage_id=row.id,
         path=row.path,
@@ -228,7 +228,7 @@ def pending(session: Session, visit_id: int) -> list[HeldTemp]:
     return [_as_held(session, row) for row in rows]
 
 
-def _transfers() -> Select[Any]:
+def _transfers() -> Select[*tuple[Any, ...]]:
     return (
         select(
             TransferRow.observation_id,
@@ -253,7 +253,7 @@ def _transfers() -> Select[Any]:
     )
 
 
-def _as_held(session: Session, row: Row[Any]) -> HeldTemp:
+def _as_held(session: Session, row: Row[*tuple[Any, ...]]) -> HeldTemp:
     marks = session.execute(
         select(JournalRow.offset, JournalRow.prefix_sha256)
         .where(JournalRow.observation_id == row.observation_id)
@@ -276,7 +276,7 @@ def _as_held(session: Session, row: Row[Any]) -> HeldTemp:
     )
 
 
-def _as_proven(row: Row[Any]) -> Proven | None:
+def _as_proven(row: Row[*tuple[Any, ...]]) -> Proven | None:
     if row.state != TransferState.VERIFIED:
         return None
     return Proven(

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import InstrumentedAttribute
 
 from dockd.errors import BadValue, ReservedNumber
 from dockd.locale import _
 from dockd.nouns import is_reserved_number
+
+T = TypeVar("T")
 
 NUMBER_MAX = 64
 # A ledger line's subject is "case:" and the number, in a column of 128.
@@ -128,6 +131,13 @@ def instant(at: datetime | None) -> str | None:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any], names: Iterable[str]) -> dict[str, list[Any]]:
     """``{name: [before, after]}`` of what ``after`` says differently; what it does not say (None, empty) stays."""
     return {n: [before[n], after[n]] for n in names if after[n] not in (None, [], "") and after[n] != before[n]}
+
+
+def chunks(items: Iterable[T], size: int = 400) -> Iterator[list[T]]:
+    """``items`` in lists of at most ``size``: keys a statement, well below SQLite's limit of variables."""
+    remaining = iter(items)
+    while chunk := list(islice(remaining, size)):
+        yield chunk
 
 
 def _bad(what: str, value: str, expected: str) -> BadValue:

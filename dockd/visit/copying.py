@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -102,11 +102,11 @@ def _decide(
 def _plan_one(
     seq: int, entry: Entry, classified: Classified, decision: Decision, station: Station, numbers: Numbers
 ) -> Planned:
-    common = {"seq": seq, "entry": entry, "media": classified.media, "place": classified.place}
+    base = Planned(seq=seq, entry=entry, media=classified.media, place=classified.place)
     if decision.outcome is not None:
         known = decision.known
-        return Planned(
-            **common,
+        return replace(
+            base,
             outcome=decision.outcome,
             reason=decision.reason,
             final=known.location if known else None,
@@ -114,11 +114,11 @@ def _plan_one(
             sha256=known.sha256 if known else None,
         )
     if held := decision.held:
-        return Planned(**common, temp=held.temp, final=held.final, file_no=held.file_no, adopts=held)
+        return replace(base, temp=held.temp, final=held.final, file_no=held.file_no, adopts=held)
     day = numbers.docked_at.astimezone(station.zone).date()
     number = file_no(station.station_no, day, numbers.visit_id, seq)
     final = final_path(day, numbers.device_no, number, entry.name)
-    return Planned(**common, temp=temp_path(final), final=final, file_no=number)
+    return replace(base, temp=temp_path(final), final=final, file_no=number)
 
 
 def _keep(

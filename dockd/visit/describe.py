@@ -69,7 +69,7 @@ class Visited:
             recorder_id=row.recorder_id,
             recorder=recorders.find_recorder(session, device_no) if device_no else None,
             mtime_is_wall=bool((row.card or {}).get("mtime_is_wall")),
-            binding_officer=tokens.pop() if len(tokens) == 1 else None,
+            binding_officer=officers.officer_by_token(session, tokens.pop()) if len(tokens) == 1 else None,
         )
 
 

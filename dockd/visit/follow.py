@@ -85,9 +85,9 @@ def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -
 def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType]) -> dict[str, MediaFacts]:
     """The parsers' advice on the recordings of a batch. Nothing they do or fail to do stops a visit."""
     limits = ProbeLimits(
-        deadline_s=station.settings.probe.deadline_s,
-        memory=station.settings.probe.memory,
-        cpu_s=station.settings.probe.cpu_s,
+        seconds_per_file=station.settings.probe.deadline_s,
+        memory_bytes=station.settings.probe.memory,
+        cpu_seconds=station.settings.probe.cpu_s,
     )
     paths = {
         Path(station.store, footage.location): footage.location
@@ -128,7 +128,7 @@ def keep_manifest(station: Station, visit_id: int) -> str | None:
         return None
     number = visited.recorder.device_no if visited.recorder else None
     place = manifest_path(visited.docked_at.astimezone(station.zone).date(), number, visit_id)
-    write_manifest(Path(station.store, place), render_manifest(lines))
+    write_manifest(f"{station.store}/{place}", render_manifest(lines))
     return place
 
 

@@ -15,7 +15,7 @@ from dockd.card.binding import Binding, read_bindings
 from dockd.card.identity import identify_card, majority_device
 from dockd.card.junk import confirm_skip
 from dockd.card.listing import list_card
-from dockd.card.profile import Profile, Profiles, load_profiles
+from dockd.card.profile import Profile, load_profiles
 from dockd.errors import PathIsStore, PathMissing, PathNotDirectory, PathUnreadable, UnknownNumber
 from dockd.nouns import CardIdentity, Classified, Entry, EntryType, Listing, Rung
 from dockd.register import recorders
@@ -97,8 +97,8 @@ def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
 
 def profile_named(station: Station, name: str | None) -> Profile:
     """The profile of an earlier visit, or the last resort when it is gone."""
-    profiles: Profiles = load_profiles(station.settings.profiles.folder)
-    return profiles.named(name)
+    profiles = load_profiles(station.settings.profiles.folder)
+    return profiles.by_name.get(name or "", profiles.last_resort)
 
 
 def _classify(card: Card, listing: Listing, profile: Profile) -> tuple[Classified, ...]:

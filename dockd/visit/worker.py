@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -45,6 +46,8 @@ class Lifeline:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
+    """``trace`` is set for a fault of our own."""
+
     error: DockdError
     trace: str = ""
 
@@ -80,6 +83,8 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
         receive.close()
     _reap(pid)
     if isinstance(answer, _Failed):
+        if answer.trace:
+            raise RuntimeError(f"in the worker:\n{answer.trace}")  # our fault: exit 1 with a report
         raise answer.error
     return answer.value
 
@@ -88,16 +93,22 @@ def _be_worker(work: Work, send: Connection, beat: int) -> None:
     """The child's whole life; never returns."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the owner, whose end ends us
+    lock = threading.Lock()  # the ticker and the work both speak
+
+    def tell(message: object) -> None:
+        with lock:
+            send.send(message)
+
     code = 1
     try:
-        send.send(_Result(work(send.send, Lifeline(beat))))
+        tell(_Result(work(tell, Lifeline(beat))))
         code = 0
     except DockdError as error:
-        send.send(_Failed(error))
+        tell(_Failed(error))
     except (OwnerGone, BrokenPipeError):
         code = 2
     except BaseException as error:  # noqa: BLE001 - told to the owner with its traceback
-        send.send(_Failed(Bug(reason=f"{type(error).__name__}: {error}", report=""), traceback.format_exc()))
+        tell(_Failed(Bug(reason=f"{type(error).__name__}: {error}", report=""), traceback.format_exc()))
     finally:
         os._exit(code)
 

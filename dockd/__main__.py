@@ -1,0 +1,5 @@
+"""``python -m dockd`` is ``dockd``."""
+
+from dockd.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Who must know: alerts in words, on screens and in the journal."""

@@ -1,0 +1,158 @@
+"""What an alert says to a person, in the language in use: who, which recorder and file, how late, and which article.
+
+Alerts hold numbers only; names are looked up here, when somebody who may see them reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from dockd.law.text import quote
+from dockd.law.vocabulary import ALERT_CLASSES, JUDGEMENT_REASONS
+from dockd.locale import N_, _, language
+from dockd.register.alerts import Alert
+from dockd.register.officers import officer_names
+from dockd.register.records import original_names
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the numbers of some alerts stand for: file names by record, officers' names by 执法证号."""
+
+    files: Mapping[int, str] = field(default_factory=dict)
+    officers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert in words: ``article`` cites what ``quotation`` quotes."""
+
+    title: str
+    text: str
+    article: str
+    quotation: str
+
+
+def look_up(session: Session, alerts: Iterable[Alert]) -> Names:
+    """The names behind the numbers of ``alerts``."""
+    every = list(alerts)
+    return Names(
+        files=original_names(session, (a.record_id for a in every if a.record_id is not None)),
+        officers=officer_names(session, (cert_no for a in every for cert_no in cert_nos_of(a))),
+    )
+
+
+def cert_nos_of(alert: Alert) -> tuple[str, ...]:
+    """The officers that an alert is about, by 执法证号."""
+    return tuple(str(cert_no) for cert_no in alert.facts.get("cert_nos") or ())
+
+
+def tell(alert: Alert, names: Names, zone: ZoneInfo) -> Told:
+    """``alert`` in words. Times are in ``zone``; what is not known is said to be unknown."""
+    kind = ALERT_CLASSES[alert.kind]
+    article = quote(kind.article, kind.paragraph)
+    chinese = language() == "zh"
+    return Told(
+        title=kind.text(language()),
+        text=_(_TEMPLATES.get(alert.kind, _GENERAL)).format_map(_fields(alert, names, zone)),
+        article=article.cite_zh if chinese else article.cite_en,
+        quotation=article.zh if chinese else article.en,
+    )
+
+
+_GENERAL = N_("Recorder {recorder}, visit {visit}.")
+_LATE = N_(
+    "Recorder {recorder}, officer {officers}, file {file}: to be stored by {deadline}, docked {docked}, "
+    "stored {stored}: {late} late."
+)
+_LATENESS_OPEN = N_("Recorder {recorder}, officer {officers}, file {file}, docked {docked}: {reason}.")
+_FILES = N_("Recorder {recorder}, visit {visit}: {count} files (number in the listing: reason): {list}.")
+
+_TEMPLATES = {
+    "late_docked": _LATE,
+    "late_stored": _LATE,
+    "deadline_unknown": _LATENESS_OPEN,
+    "deadline_disputed": _LATENESS_OPEN,
+    "unreadable_file": _FILES,
+    "copy_differs": _FILES,
+    "not_a_file_on_card": _FILES,
+    "unassigned": N_("Recorder {recorder}, visit {visit}: recordings without an officer. List them: {unassigned}"),
+    "owner_conflict": N_(
+        "Recorder {recorder}, visit {visit}: custody and file name name different officers. List them: {unassigned}"
+    ),
+    "unknown_recorder": N_("A card with {files} files was not copied: {evidence}."),
+    "identity_conflict": N_("Taken for recorder {recorder} ({rung}); other evidence says {others}. Visit {visit}."),
+    "store_altered": N_("{location}: {finding} {detail}"),
+}
+
+_FINDINGS = {
+    "missing": N_("missing from the store."),
+    "altered": N_("not what was stored."),
+    "unreadable": N_("cannot be read."),
+    "unregistered": N_("is not in the register."),
+    "vanished": N_("vanished before it was stored."),
+}
+
+
+def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
+    facts, unknown = alert.facts, _("unknown")
+    return {
+        "recorder": alert.device_no or str(facts.get("device_no") or unknown),
+        "officers": _officers(alert, names) or unknown,
+        "file": _file(alert, names) or unknown,
+        "visit": str(alert.visit_id or unknown),
+        "deadline": _time(facts.get("deadline_at"), zone) or unknown,
+        "docked": _time(facts.get("docked_at"), zone) or unknown,
+        "stored": _time(facts.get("stored_at"), zone) or unknown,
+        "late": _span(int(facts.get("overdue_s") or 0)),
+        "reason": _reason(facts.get("reason")) or unknown,
+        "count": str(facts.get("count", "")),
+        "list": _(", ").join(str(file) for file in facts.get("files") or ()) if alert.kind in _LISTING else "",
+        "files": str(facts.get("files", "")),
+        "evidence": str(facts.get("evidence") or unknown),
+        "rung": str(facts.get("rung") or unknown),
+        "others": _(", ").join(map(str, facts.get("others") or ())) or unknown,
+        "location": str(facts.get("location") or unknown),
+        "finding": _(_FINDINGS.get(str(facts.get("finding")), "")) or str(facts.get("finding") or unknown),
+        "detail": f"({facts['reason']})" if facts.get("reason") else "",
+        "unassigned": "dockd record list --unassigned",
+    }
+
+
+_LISTING = frozenset({"unreadable_file", "copy_differs", "not_a_file_on_card"})
+
+
+def _officers(alert: Alert, names: Names) -> str:
+    """``Wang Qiang (13012301)`` for each officer."""
+    template = _("{name} ({cert_no})")
+    return _(", ").join(
+        template.format(name=names.officers[cert_no], cert_no=cert_no) if cert_no in names.officers else cert_no
+        for cert_no in cert_nos_of(alert)
+    )
+
+
+def _file(alert: Alert, names: Names) -> str:
+    number = str(alert.facts.get("file_no") or "")
+    name = names.files.get(alert.record_id or 0)
+    return _("{name} ({number})").format(name=name, number=number) if name else number
+
+
+def _time(value: Any, zone: ZoneInfo) -> str:
+    return f"{datetime.fromisoformat(str(value)).astimezone(zone):%Y-%m-%d %H:%M:%S}" if value else ""
+
+
+def _span(seconds: int) -> str:
+    """Whole minutes, rounded up: what is late is never late by nothing."""
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+
+
+def _reason(code: Any) -> str:
+    term = JUDGEMENT_REASONS.get(str(code))
+    return term.text(language()) if term else str(code or "")

@@ -1,0 +1,72 @@
+"""``dockd inventory``: the CSV of everything that is stored."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.errors import UnknownNumber
+from dockd.locale import N_, _
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from dockd.export.inventory import Inventory
+    from dockd.settings import Settings
+
+
+@click.group(help=N_("Write the inventory of all footage as CSV."))
+def inventory() -> None:
+    """The noun's group."""
+
+
+@inventory.command(
+    help=N_(
+        "Write the CSV to FILE, to standard output (-), or where the configuration says. A reader never sees half "
+        "of it; datapackage.json beside it describes it."
+    )
+)
+@click.argument("file", metavar="[FILE|-]", required=False)
+@click.option("--since", metavar="T", help=N_("only what was stored or revised since then"))
+@click.option("--name", metavar="EXPORT", help=N_("one of the configured exports, instead of the default one"))
+@json_option
+@pass_invocation
+def export(invocation: Invocation, file: str | None, since: str | None, name: str | None, as_json: bool) -> None:
+    from dockd.cli.output import print_summary
+    from dockd.export.inventory import export_inventory, write_inventory
+
+    if file == "-" and as_json:
+        raise click.UsageError(_("--json prints a summary: the CSV cannot go to standard output too"))
+    settings = invocation.settings()
+    path, wanted = _wanted(settings, name, invocation.parse_time(since) if since else None)
+    station = invocation.station()
+    if file == "-":
+        write_inventory(station.register, station.zone, sys.stdout.buffer.write, wanted)
+        return
+    if file is None:
+        os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    done = export_inventory(station.register, station.zone, os.path.abspath(file or path), wanted)
+    summary: dict[str, Any] = {"path": done.path, "rows": done.rows, "bytes": done.bytes, "sha256": done.sha256}
+    lines = [(_("file"), done.path), (_("rows"), done.rows), (_("bytes"), done.bytes), ("SHA-256", done.sha256)]
+    print_summary(summary, lines, as_json=as_json)
+
+
+def _wanted(settings: Settings, name: str | None, since: datetime | None) -> tuple[str, Inventory]:
+    """Where to, and how it looks. Raises UnknownNumber for an export that is not configured."""
+    from dockd.export.inventory import Inventory
+
+    if name is None:
+        default = settings.inventory
+        return str(default.path), Inventory(headers=default.headers, bom=default.bom, since=since)
+    for one in settings.exports:
+        if one.name == name:
+            look = Inventory(headers=one.headers, bom=one.bom, masked=one.masked, columns=one.columns, since=since)
+            return str(one.path), look
+    known = ", ".join(one.name for one in settings.exports) or "-"
+    raise UnknownNumber(
+        noun=_("export"), number=name, command=_("exports in {file}: {known}").format(file=settings.file, known=known)
+    )

@@ -1,0 +1,102 @@
+"""``dockd offload PATH``: one visit of a card that is reachable as a directory, with a progress bar and a summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.errors import BadValue, Exit
+from dockd.locale import _
+from dockd.nouns import Source
+
+if TYPE_CHECKING:
+    from dockd.visit.request import Progress, VisitRequest
+    from dockd.visit.worker import Lifeline
+
+# A card in trouble is silent for 30 s at a time while the kernel resets it; this is several of those.
+_PATIENCE_S = 180.0
+
+
+@click.command(
+    help=_(
+        "Copy the card at PATH into the store: everything on it is read, proven by reading it back from the "
+        "medium, tagged and accounted for. Nothing on the card is changed."
+    )
+)
+@click.argument("path", type=click.Path())
+@click.option("--device-no", metavar="N", help=_("the recorder's number in the register, when a person knows it"))
+@click.option("--docked-at", metavar="T", help=_("when the footage was handed in by hand (source: manual)"))
+@json_option
+@pass_invocation
+def offload(invocation: Invocation, path: str, device_no: str | None, docked_at: str | None, as_json: bool) -> None:
+    from dockd.cli.screen import Screen
+    from dockd.visit.worker import run_in_worker
+
+    settings = invocation.settings()
+    request = _request(invocation, path, device_no, docked_at)
+
+    with Screen(quiet=as_json or not sys.stderr.isatty()) as screen:
+        summary = run_in_worker(_work(invocation, request), on_progress=screen.show, patience_s=_PATIENCE_S)
+    _report(summary, as_json, str(settings.store.root))
+    sys.exit(exit_code(summary))
+
+
+def _request(invocation: Invocation, path: str, device_no: str | None, docked_at: str | None) -> VisitRequest:
+    from dockd.visit.request import VisitRequest
+
+    when = invocation.parse_time(docked_at) if docked_at else None
+    if when and when > invocation.now():
+        raise BadValue(what="--docked-at", value=docked_at, expected=_("a time that is not in the future"))
+    return VisitRequest(
+        path=os.path.abspath(path),
+        source=Source.MANUAL if when else Source.DOCK,
+        device_no=device_no,
+        docked_at=when,
+        person=invocation.actor,
+    )
+
+
+def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[Progress], None], Lifeline], Any]:
+    """What the worker does: the whole visit; its answer is the visit's summary."""
+
+    def work(send: Callable[[Progress], None], lifeline: Lifeline) -> Any:
+        from dockd.register.visits import show_visit
+        from dockd.visit.copying import Guards
+        from dockd.visit.meter import Meter
+        from dockd.visit.story import attend
+
+        station = invocation.station()
+        meter = Meter(send)
+        meter.start()
+        try:
+            visit_id = attend(station, request, meter=meter, guards=Guards(before_write=lifeline.check))
+            with station.register.read() as session:
+                return show_visit(session, visit_id, zone=station.zone)
+        finally:
+            meter.stop()
+            station.register.close()
+
+    return work
+
+
+def exit_code(summary: dict[str, Any]) -> Exit:
+    """The code of a visit that ended: 5 before 3 before 0."""
+    if any(file["reason"] == "copy_differs" for file in summary["files"]):
+        return Exit.PROOF_FAILED
+    return Exit.DONE if summary["outcome"] == "complete" else Exit.PARTIAL
+
+
+def _report(summary: dict[str, Any], as_json: bool, store: str) -> None:
+    from dockd.cli.output import print_summary
+
+    if as_json:
+        print_summary(summary, as_json=True)
+        return
+    from dockd.cli.visit import print_visit
+
+    print_visit(summary, store)

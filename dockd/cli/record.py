@@ -1,0 +1,315 @@
+"""``dockd record``: what is said of footage: list, show, tag, history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.errors import BadValue, UnknownNumber
+from dockd.locale import N_, _
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from dockd.register.records import Record, RecordFilter
+    from dockd.register.station import Station
+    from dockd.register.tagging import Tagged
+
+_PAGE = 500
+_SCREEN = 200  # rows of a table that nobody asked to be longer
+_LENGTHS = {"title": 200, "party": 500, "case_cause": 255, "place": 255, "matter": 255, "remark": 1000}
+_YES_NO = click.Choice(["yes", "no"])
+
+
+@click.group(help=N_("What is said of footage: list, show, tag, history."))
+def record() -> None:
+    """The noun's group."""
+
+
+# --- list -------------------------------------------------------------------------------------------------
+
+
+@record.command("list", help=N_("Records in the order in which they were made; all conditions must hold."))
+@click.option("--unassigned", is_flag=True, help=N_("without an officer, or with contradictory evidence of one"))
+@click.option("--case", "case_no", metavar="NO", help=N_("of this case"))
+@click.option("--officer", metavar="CERT_NO", help=N_("that name this officer"))
+@click.option("--device-no", metavar="N", help=N_("of this recorder"))
+@click.option("--party", metavar="TEXT", help=N_("whose party contains this text"))
+@click.option("--from", "used_from", metavar="T", help=N_("in use at or after this time"))
+@click.option("--to", "used_to", metavar="T", help=N_("in use at or before this time"))
+@click.option("--visit", "visit_id", type=int, metavar="ID", help=N_("of this visit"))
+@click.option("--media", metavar="TYPE", help=N_("of this kind: video, audio, photo, log …"))
+@click.option("--limit", type=click.IntRange(1), metavar="COUNT", help=N_("at most so many"))
+@click.option("--after", type=int, default=0, metavar="ID", help=N_("only those after this record"))
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, /, limit: int | None, after: int, as_json: bool, **conditions: Any) -> None:
+    from dockd.cli.output import print_listing, say
+
+    station = invocation.station()
+    wanted = _filter(invocation, station, conditions)
+    if as_json:
+        _print_array(_found(station, wanted, limit, after))
+        return
+    shown = limit or _SCREEN
+    rows = list(_found(station, wanted, shown + 1, after))
+    print_listing([_row(r) for r in rows[:shown]], _columns(), as_json=False)
+    if len(rows) > shown:
+        say(
+            _("There are more: --after {record_id}, --limit or --json show them.").format(
+                record_id=rows[shown - 1].record_id
+            )
+        )
+
+
+def _filter(invocation: Invocation, station: Station, said: Mapping[str, Any]) -> RecordFilter:
+    from dockd.nouns import MediaType
+    from dockd.register.records import RecordFilter
+
+    times = {name: invocation.parse_time(said[name]) if said[name] else None for name in ("used_from", "used_to")}
+    media = said["media"]
+    if media is not None and media not in list(MediaType):
+        raise BadValue(what="--media", value=media, expected=", ".join(MediaType))
+    with station.register.read() as session:
+        _require_known(session, said)
+    return RecordFilter(**{**said, **times, "media": MediaType(media) if media else None})
+
+
+def _require_known(session: Session, said: Mapping[str, Any]) -> None:
+    """A number that nobody has would give an empty list that looks like an answer."""
+    from dockd.register.cases import find_case, unknown_case
+    from dockd.register.officers import find_officer
+    from dockd.register.recorders import find_recorder
+
+    if said["case_no"] and find_case(session, said["case_no"]) is None:
+        raise unknown_case(said["case_no"])
+    if said["officer"] and find_officer(session, said["officer"]) is None:
+        raise UnknownNumber(noun=_("officer"), number=said["officer"], command="dockd officer list")
+    if said["device_no"] and find_recorder(session, said["device_no"]) is None:
+        raise UnknownNumber(noun=_("recorder"), number=said["device_no"], command="dockd recorder list")
+
+
+def _found(station: Station, wanted: RecordFilter, limit: int | None, after: int) -> Iterator[Record]:
+    from dockd.register.records import list_records
+
+    left = limit
+    while left is None or left > 0:
+        size = _PAGE if left is None else min(_PAGE, left)
+        with station.register.read() as session:
+            page = list_records(session, wanted, limit=size, after=after)
+        yield from page
+        if len(page) < size:
+            return
+        after = page[-1].record_id
+        left = None if left is None else left - len(page)
+
+
+def _print_array(records: Iterator[Record]) -> None:
+    """One JSON array, written as it is read: a register of years is not held in memory."""
+    from dockd.cli.output import jsonable
+
+    separator = "[\n"
+    for found in records:
+        print(separator, json.dumps(jsonable(_row(found)), ensure_ascii=False), sep="", end="")
+        separator = ",\n"
+    print("[]" if separator == "[\n" else "\n]")
+
+
+def _row(found: Record) -> dict[str, Any]:
+    return asdict(found)
+
+
+def _columns() -> tuple[tuple[str, str], ...]:
+    return (
+        ("record_id", _("record")),
+        ("file_no", _("file number")),
+        ("title", _("title")),
+        ("device_no", _("recorder")),
+        ("officer_names", _("officers")),
+        ("used_from", _("used from")),
+        ("used_to", _("used to")),
+        ("party", _("party")),
+        ("case_cause", _("cause")),
+        ("late", _("late")),
+        ("tags_complete", _("complete")),
+    )
+
+
+# --- show and history ----------------------------------------------------------------------------------
+
+
+@record.command(help=N_("One record with everything that is said of it. ID is its number or its file number."))
+@click.argument("record_id", metavar="ID")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
+    from dockd.cli.output import print_summary
+
+    with invocation.station().register.read() as session:
+        found = _find(session, record_id)
+    row = _row(found)
+    print_summary(row, [(name, value) for name, value in row.items()], as_json=as_json)
+
+
+@record.command(help=N_("Who said what of a record, when, with the values before and after."))
+@click.argument("record_id", metavar="ID")
+@json_option
+@pass_invocation
+def history(invocation: Invocation, record_id: str, as_json: bool) -> None:
+    from dockd.cli.output import print_listing
+    from dockd.register.records import record_history
+
+    with invocation.station().register.read() as session:
+        found = _find(session, record_id)
+        revisions = record_history(session, found.record_id)
+    if as_json:
+        rows: list[dict[str, Any]] = [
+            {
+                "record_id": found.record_id,
+                "revision": r.number,
+                "at": r.at,
+                "actor": r.actor,
+                "why": r.why,
+                "changes": r.changes,
+            }
+            for r in revisions
+        ]
+    else:
+        rows = [
+            {
+                "revision": r.number,
+                "at": r.at,
+                "actor": r.actor,
+                "why": r.why,
+                "item": item,
+                "before": before,
+                "after": after,
+            }
+            for r in revisions
+            for item, (before, after) in r.changes.items()
+        ]
+    print_listing(rows, _history_columns(), as_json=as_json)
+
+
+def _history_columns() -> tuple[tuple[str, str], ...]:
+    return (
+        ("revision", _("revision")),
+        ("at", _("time")),
+        ("actor", _("by")),
+        ("why", _("why")),
+        ("item", _("item")),
+        ("before", _("before")),
+        ("after", _("after")),
+    )
+
+
+def _find(session: Session, text: str) -> Record:
+    """The record that a person named by its number or its file number. Raises UnknownNumber."""
+    from dockd.register.records import find_record, find_record_by_number
+
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    found = find_record(session, number) if number is not None else find_record_by_number(session, text)
+    if found is None:
+        raise UnknownNumber(noun=_("record"), number=text, command="dockd record list")
+    return found
+
+
+# --- tag ---------------------------------------------------------------------------------------------------
+
+
+@record.command(help=N_("Say what records show. An empty value clears an item; every change is a revision."))
+@click.argument("record_ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--case", "case_no", metavar="NO", help=N_("the case; its cause, parties and place follow it"))
+@click.option("--officer", "officers", multiple=True, metavar="CERT_NO", help=N_("an officer; repeat for several"))
+@click.option("--title", metavar="TEXT", help=N_("名称: the record's title"))
+@click.option("--party", metavar="TEXT", help=N_("案件当事人: the party; several joined by ；"))
+@click.option("--cause", "case_cause", metavar="TEXT", help=N_("案由名称: the cause of action"))
+@click.option("--place", metavar="TEXT", help=N_("记录地点: where it was recorded"))
+@click.option("--matter", metavar="TEXT", help=N_("记录事项: what was recorded"))
+@click.option("--act-type", metavar="WORD", help=N_("执法类别: penalty, licence, coercion, inspection, levy"))
+@click.option("--stage", metavar="WORD", help=N_("执法环节: opening, investigation, decision, execution"))
+@click.option("--step", metavar="WORD", help=N_("the step of the act (articles 8 and 10)"))
+@click.option("--class", "retention_class", metavar="TEXT", help=N_("保存类别: the retention class"))
+@click.option("--confidentiality", metavar="WORD", help=N_("密级: public, state_secret, trade_secret, privacy"))
+@click.option("--evidence", "is_evidence", type=_YES_NO, help=N_("used as evidence"))
+@click.option(
+    "--party-notified", type=click.Choice(["yes", "no", "unknown"]), help=N_("the party was told (article 25)")
+)
+@click.option("--remark", metavar="TEXT", help=N_("备注: a remark"))
+@json_option
+@pass_invocation
+def tag(invocation: Invocation, /, record_ids: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    from dockd.cli.output import print_listing
+
+    said = _said(options)
+    if not said:
+        raise click.UsageError(_("say what to tag: at least one option is needed"))
+    station = invocation.station()
+    tagged = _tag_all(station, record_ids, said)
+    _write_down(station, [t.record_id for t in tagged if t.revision is not None])
+    rows = [
+        {"record_id": t.record_id, "file_no": t.file_no, "revision": t.revision, "changed": t.revision is not None}
+        for t in tagged
+    ]
+    columns = (
+        ("record_id", _("record")),
+        ("file_no", _("file number")),
+        ("changed", _("changed")),
+        ("revision", _("revision")),
+    )
+    print_listing(rows, columns, as_json=as_json)
+
+
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, as values of the record. Raises BadValue."""
+    from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, STAGES, STEPS
+    from dockd.register.values import clean, words
+
+    tables = {"act_type": ACT_TYPES, "stage": STAGES, "step": STEPS, "confidentiality": CONFIDENTIALITY}
+    said: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None or value == ():
+            continue
+        if name == "officers":
+            said[name] = tuple(cert_no for cert_no in map(clean, value) if cert_no)
+        elif name == "is_evidence":
+            said[name] = value == "yes"
+        elif name in tables:
+            said[name] = _code(name, value, tables[name])
+        else:
+            said[name] = words(name, value, _LENGTHS.get(name, 64))
+    return said
+
+
+def _code(name: str, value: str, terms: Mapping[str, Any]) -> str | None:
+    """The vocabulary's code for a code or wording in either language; nothing for nothing."""
+    if not value.strip():
+        return None
+    for term in terms.values():
+        if value.strip() in (term.code, term.zh, term.en):
+            return str(term.code)
+    expected = _(", ").join(f"{t.code} ({t.zh})" for t in terms.values())
+    raise BadValue(what=f"--{name.replace('_', '-')}", value=value, expected=expected)
+
+
+def _tag_all(station: Station, record_ids: tuple[str, ...], said: Mapping[str, Any]) -> list[Tagged]:
+    """All of them in one transaction: a wrong number among many changes none."""
+    from dockd.register.tagging import tag_record
+
+    with station.register.write() as session:
+        numbers = dict.fromkeys(_find(session, text).record_id for text in record_ids)
+        return [tag_record(session, number, said, actor=station.actor, at=station.now()) for number in numbers]
+
+
+def _write_down(station: Station, record_ids: list[int]) -> None:
+    """The new revisions' sidecars and the ledger's mirror: what the store says follows the register."""
+    from dockd.visit.sidecars import write_sidecars
+
+    if record_ids:
+        write_sidecars(station, record_ids, check=lambda: None)
+        station.mirror_ledger()

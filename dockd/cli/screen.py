@@ -1,0 +1,76 @@
+"""What a person sees while a visit runs: one live line with files, bytes, rate, time left and what is being done."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from dockd.locale import _
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from dockd.visit.request import Progress
+
+
+def phase_words() -> dict[str, str]:
+    """What a visit is doing, in the words of the dock's screen."""
+    return {
+        "recovering": _("finishing interrupted visits"),
+        "listing": _("identifying"),
+        "copying": _("copying, do not remove"),
+        "proving": _("verifying, do not remove"),
+        "safe": _("stored and verified, may be removed"),
+        "describing": _("stored and verified, may be removed; describing"),
+        "ended": _("done"),
+    }
+
+
+class Screen:
+    """A progress bar on a terminal's stderr; nothing when ``quiet``."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Redraws with the newest snapshot."""
+        if self._quiet:
+            return
+        bar, task = self._bar_and_task()
+        copying = progress.phase.value in ("copying", "proving")
+        bar.update(
+            task,
+            total=progress.bytes_total or None,
+            completed=progress.bytes_stored if copying else progress.bytes_total,
+            doing=phase_words()[progress.phase.value],
+            files=f"{progress.files_done}/{progress.files}",
+        )
+
+    def _bar_and_task(self) -> tuple[Bar, TaskID]:
+        if self._bar is None or self._task is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.fields[doing]}"),
+                TextColumn("{task.fields[files]}"),
+                BarColumn(),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("visit", total=None, doing="", files="")
+        return self._bar, self._task

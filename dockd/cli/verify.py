@@ -1,0 +1,101 @@
+"""``dockd verify``: the store read back from its medium and compared with the register."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.errors import Exit
+from dockd.locale import N_, _
+
+if TYPE_CHECKING:
+    from dockd.offload.audit import Audit, Fault, Watch
+
+
+@click.command(
+    help=N_(
+        "Read every stored file back from its medium and compare it with the register. Names what is missing, "
+        "altered, unreadable or not registered, and ends with 5 if anything is. Nothing in the store is changed."
+    )
+)
+@click.option("--since", metavar="T", help=N_("read only what was stored since then"))
+@json_option
+@pass_invocation
+def verify(invocation: Invocation, since: str | None, as_json: bool) -> None:
+    from dockd.offload.audit import audit_store
+
+    when = invocation.parse_time(since) if since else None
+    station = invocation.station()
+    with _bar(quiet=as_json or not sys.stderr.isatty()) as watch:
+        audit = audit_store(station, since=when, watch=watch)
+    station.mirror_ledger()
+    _report(audit, as_json)
+    sys.exit(Exit.PROOF_FAILED if audit.faults else Exit.DONE)
+
+
+def _report(audit: Audit, as_json: bool) -> None:
+    from dockd.cli.output import print_listing, print_summary
+    from dockd.offload.audit import Finding
+
+    summary: dict[str, Any] = {"checked": audit.checked, "bytes": audit.size, "ok": not audit.faults}
+    summary |= {finding.value: [_row(fault) for fault in audit.of(finding)] for finding in Finding}
+    lines = [
+        (_("files read"), audit.checked),
+        (_("bytes read"), audit.size),
+        *((_finding_words()[finding.value], len(audit.of(finding))) for finding in Finding),
+    ]
+    if audit.faults and not as_json:
+        columns = (("finding", _("finding")), ("location", _("file in the store")), ("reason", _("why")))
+        rows = [_row(fault) | {"finding": _finding_words()[fault.finding.value]} for fault in audit.faults]
+        print_listing(rows, columns, as_json=False)
+    print_summary(summary, lines, as_json=as_json)
+
+
+def _row(fault: Fault) -> dict[str, Any]:
+    return {
+        "location": fault.location,
+        "kind": fault.kind.value,
+        "record_id": fault.record_id,
+        "file_no": fault.file_no,
+        "reason": fault.reason,
+    }
+
+
+def _finding_words() -> dict[str, str]:
+    return {
+        "missing": _("missing"),
+        "altered": _("altered"),
+        "unreadable": _("unreadable"),
+        "unregistered": _("not in the register"),
+    }
+
+
+@contextmanager
+def _bar(*, quiet: bool) -> Iterator[Watch]:
+    """A progress bar on a terminal's stderr; nothing when ``quiet``."""
+    from dockd.offload.audit import Watch
+
+    if quiet:
+        yield Watch()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(_("reading back"), total=None)
+        yield Watch(
+            total=lambda _files, size: bar.update(task, total=size),
+            read=lambda count: bar.advance(task, count),
+        )

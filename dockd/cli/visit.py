@@ -1,0 +1,159 @@
+"""``dockd visit``: what was on each card and what became of every file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.errors import UnknownNumber
+from dockd.locale import _
+
+
+@click.group(help=_("visits of recorders, with every file's outcome"))
+def visit() -> None:
+    """The noun's group."""
+
+
+@visit.command("list", help=_("the newest visits first"))
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help=_("how many"))
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, limit: int, as_json: bool) -> None:
+    from dockd.cli.output import print_listing
+    from dockd.register import visits
+
+    station = invocation.station()
+    with station.register.read() as session:
+        rows = visits.list_visits(session, limit=limit, zone=station.zone)
+    columns = (
+        ("visit_id", _("visit")),
+        ("device_no", _("recorder")),
+        ("docked_at", _("docked")),
+        ("outcome", _("outcome")),
+        ("bytes_stored", _("bytes stored")),
+        ("bay", _("bay")),
+        ("source", _("source")),
+    )
+    print_listing(rows, columns, as_json=as_json)
+
+
+@visit.command(help=_("one visit with the outcome of every file on the card"))
+@click.argument("visit_id", metavar="ID", type=int)
+@json_option
+@pass_invocation
+def show(invocation: Invocation, visit_id: int, as_json: bool) -> None:
+    from dockd.cli.output import print_summary
+    from dockd.register import visits
+
+    station = invocation.station()
+    with station.register.read() as session:
+        summary = visits.show_visit(session, visit_id, zone=station.zone)
+    if summary is None:
+        raise UnknownNumber(noun=_("visit"), number=visit_id, command="dockd visit list")
+    if as_json:
+        print_summary(summary, as_json=True)
+    else:
+        print_visit(summary, str(station.store))
+
+
+def outcome_words() -> dict[str | None, str]:
+    """The outcome of a file, in words."""
+    return {
+        "stored": _("stored and verified"),
+        "stored_damaged": _("stored with gaps"),
+        "already_stored": _("already stored"),
+        "unreadable": _("NOT stored"),
+        "skipped": _("left out"),
+        None: _("interrupted"),
+    }
+
+
+def reason_words(reason: str | None) -> str:
+    """Why a file has its outcome, in words; an unknown code is shown as it is."""
+    code, _sep, detail = (reason or "").partition(":")
+    words = {
+        "": "",
+        "known": _("seen before on this card"),
+        "same_bytes": _("read; the same bytes are stored"),
+        "important_mark": _("marked copy of a stored recording"),
+        "stored_again": _("was missing from the store"),
+        "system_index": _("index file of an operating system"),
+        "not_a_file": _("not a file: {detail}").format(detail=detail),
+        "cannot_list": _("cannot be listed: {detail}").format(detail=detail),
+        "unreadable_at": _("cannot be read at byte {detail}").format(detail=detail),
+        "changed_while_read": _("changed while it was read"),
+        "card_gone": _("the card was removed"),
+        "card_file_replaced": _("is no longer the listed file"),
+        "source_unsteady": _("the card gave other bytes on the second read"),
+        "copy_differs": _("the store gave back other bytes, twice"),
+        "interrupted": _("interrupted"),
+    }
+    return words.get(code, reason or "")
+
+
+def print_visit(summary: dict[str, Any], store: str) -> None:
+    """One visit for a person: a line per file, then what to do now."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from dockd.nouns import display_text
+
+    table = Table(box=None, pad_edge=False)
+    for title in (_("file on the card"), _("outcome"), _("bytes"), _("file number"), _("why")):
+        table.add_column(escape(title), overflow="fold")
+    words = outcome_words()
+    for file in summary["files"]:
+        table.add_row(
+            Text(display_text(file["path"])),
+            Text(words.get(file["outcome"], str(file["outcome"])), style=_style(file["outcome"])),
+            Text(f"{file['size']:,}"),
+            Text(file["file_no"] or ""),
+            Text(reason_words(file["reason"])),
+        )
+    console = Console(soft_wrap=False)
+    console.print(table)
+    for line in closing_lines(summary, store):
+        console.print(Text(line))
+
+
+def _style(outcome: str | None) -> str:
+    return {"stored": "green", "already_stored": "green", "skipped": "dim"}.get(outcome or "", "bold red")
+
+
+def closing_lines(summary: dict[str, Any], store: str) -> list[str]:
+    """What a clerk needs to know of a visit that ended."""
+    counts = summary["counts"]
+    done = counts.get("stored", 0) + counts.get("stored_damaged", 0)
+    lines = [
+        "",
+        _(
+            "Visit {visit_id}, recorder {device_no}: {stored} stored, {already} already stored, {failed} not stored, "
+            "{skipped} left out; {read} bytes read, {kept} bytes stored."
+        ).format(
+            visit_id=summary["visit_id"],
+            device_no=summary["device_no"] or _("unknown"),
+            stored=done,
+            already=counts.get("already_stored", 0),
+            failed=counts.get("unreadable", 0) + counts.get("pending", 0),
+            skipped=counts.get("skipped", 0),
+            read=f"{summary['bytes_read']:,}",
+            kept=f"{summary['bytes_stored']:,}",
+        ),
+    ]
+    if summary["safe_at"]:
+        lines.append(_("✓ Stored and verified. The recorder may be removed."))
+    else:
+        lines.append(_("✗ Not everything is stored. Dock the recorder again; copying goes on where it stopped."))
+    if summary["manifest"]:
+        lines.append(
+            _("Check without dockd: cd {store} && sha256sum -c {manifest}").format(
+                store=store, manifest=summary["manifest"]
+            )
+        )
+    if summary["alerts"]:
+        lines.append(_("{count} alerts were opened: dockd alert list --open").format(count=len(summary["alerts"])))
+    return lines

@@ -1,0 +1,367 @@
+"""Cases: what the case system says of each, and who worked on it when. What it said before is in the ledger.
+
+A work is one officer's period on one case. Works are added, and their end is put right; none is
+removed by an import, because a file may hold only what is new. Every write is in the caller's
+transaction, together with its ledger line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from dockd.errors import BadValue, UnknownNumber
+from dockd.locale import _
+from dockd.nouns import CaseWork
+from dockd.register import ledger
+from dockd.register.tables import CaseRow, CaseWorkRow
+from dockd.register.values import (
+    CASE_NO_MAX,
+    Counts,
+    chunks,
+    differences,
+    instant,
+    personal_number,
+    printable_number,
+    shown,
+    width,
+    words,
+)
+
+_WORDS = ("case_cause", "place", "matter", "act_type", "stage", "confidentiality")
+_FIELDS = (*_WORDS, "parties", "closed_at")
+# Works that name no officer can only ever be proposed to a person: a screenful is enough.
+_OWNERLESS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class CaseLine:
+    """One line of the case system: the case, and the period of these officers' work on it."""
+
+    case_no: str
+    case_cause: str | None = None
+    parties: tuple[str, ...] = ()
+    officers: tuple[str, ...] = ()
+    used_from: datetime | None = None
+    used_to: datetime | None = None
+    place: str | None = None
+    matter: str | None = None
+    act_type: str | None = None
+    stage: str | None = None
+    closed_at: datetime | None = None
+    confidentiality: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One officer's period of work; ``cert_no`` None: the case system names nobody."""
+
+    cert_no: str | None
+    used_from: datetime | None
+    used_to: datetime | None
+    place: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """案件 as it stands now. ``works`` is in the order of time."""
+
+    case_no: str
+    case_cause: str | None
+    parties: tuple[str, ...]
+    place: str | None
+    matter: str | None
+    act_type: str | None
+    stage: str | None
+    confidentiality: str | None
+    full_course_required: bool
+    closed_at: datetime | None
+    works: tuple[Work, ...] = ()
+
+
+# --- writing ------------------------------------------------------------------------------------------
+
+
+def check_line(line: CaseLine) -> CaseLine:
+    """``line`` as the register takes it. Raises BadValue or ReservedNumber, which name the column."""
+    if line.used_from and line.used_to and line.used_to < line.used_from:
+        raise BadValue(what="used_to", value=line.used_to.isoformat(), expected=_("a time not before used_from"))
+    columns = {name: getattr(CaseRow, name) for name in _WORDS}
+    fitting = {name: words(name, getattr(line, name), width(column)) for name, column in columns.items()}
+    return CaseLine(
+        case_no=printable_number("case_no", line.case_no, CASE_NO_MAX),
+        parties=line.parties,
+        officers=tuple(dict.fromkeys(personal_number("officer_cert_no", o) for o in line.officers)),
+        used_from=line.used_from,
+        used_to=line.used_to,
+        closed_at=line.closed_at,
+        **fitting,
+    )
+
+
+def put_case_lines(
+    session: Session, lines: Sequence[CaseLine], *, station_no: str, now: datetime, actor: str
+) -> Counts:
+    """Registers or changes the cases of checked lines; counts cases. What is unknown (None, empty) stays as it was.
+
+    All lines of one case belong into one call. A case that is the same already costs no write
+    and no ledger line; a change tells each value before and after. Parties are those of all its
+    lines; a value in which its lines differ (place, matter, stage) is not the case's and is left empty.
+    """
+    grouped = _by_case(lines)
+    rows = _rows(session, grouped)
+    known = frozenset(rows)
+    works = _works(session, rows.values())
+    changes = {}
+    for case_no, group in grouped.items():
+        if case_no not in known:
+            rows[case_no] = CaseRow(case_no=case_no, parties=[], full_course_required=False, created_at=now)
+        changes[case_no] = _put_case(rows[case_no], group)
+        if case_no not in known:
+            rows[case_no].updated_at = now
+            session.add(rows[case_no])
+    session.flush()  # a new case has its key now
+    counts, told = Counts(), []
+    for case_no, group in grouped.items():
+        row = rows[case_no]
+        story = changes[case_no] | _put_works(session, row, works.get(case_no, []), group)
+        what = "added" if case_no not in known else "changed" if story else "unchanged"
+        counts = counts.one_more(what)
+        if what != "unchanged":
+            row.updated_at = now
+            data = _said(row) | story
+            told.append(ledger.Line(kind=f"case.{what}", subject=f"case:{case_no}", at=now, data=data))
+    session.flush()
+    ledger.append_many(session, station_no=station_no, lines=told, actor=actor)
+    return counts
+
+
+def close_case(
+    session: Session, case_no: str, *, at: datetime, station_no: str, now: datetime, actor: str
+) -> datetime | None:
+    """The case ended at ``at``: article 28's thirty days run from there. Returns when it was said to have ended before.
+
+    Said again it changes nothing. Raises UnknownNumber.
+    """
+    row = _find(session, case_no, lock=True)
+    if row is None:
+        raise unknown_case(case_no)
+    before = row.closed_at
+    if before == at:
+        return before
+    row.closed_at, row.updated_at = at, now
+    ledger.append(
+        session,
+        station_no=station_no,
+        kind="case.closed",
+        subject=f"case:{row.case_no}",
+        data=_said(row) | {"changes": {"closed_at": [instant(before), instant(at)]}},
+        at=now,
+        actor=actor,
+    )
+    return before
+
+
+def unknown_case(case_no: str) -> UnknownNumber:
+    """The refusal of a case number that is not registered."""
+    return UnknownNumber(noun=_("case"), number=shown(case_no), command="dockd case list")
+
+
+def _by_case(lines: Sequence[CaseLine]) -> dict[str, list[CaseLine]]:
+    grouped: dict[str, list[CaseLine]] = {}
+    for line in lines:
+        grouped.setdefault(line.case_no, []).append(line)
+    return grouped
+
+
+def _put_case(row: CaseRow, lines: Sequence[CaseLine]) -> dict[str, Any]:
+    """Sets what the lines say of their case together; what changed with it, before and after."""
+    said: dict[str, Any] = {"parties": list(dict.fromkeys(party for line in lines for party in line.parties))}
+    disputed = {}
+    for name in (*_WORDS, "closed_at"):
+        values = {getattr(line, name) for line in lines} - {None}
+        said[name] = next(iter(values)) if len(values) == 1 else None
+        if len(values) > 1 and getattr(row, name) is not None:
+            disputed[name] = [getattr(row, name), None]
+    before = {name: getattr(row, name) for name in said}
+    changes = differences(before, said, _FIELDS) | disputed
+    for name, (_before, after) in changes.items():
+        setattr(row, name, after)
+    return {"changes": _plain(changes)} if changes else {}
+
+
+def _put_works(
+    session: Session, row: CaseRow, known: Sequence[CaseWorkRow], lines: Sequence[CaseLine]
+) -> dict[str, Any]:
+    """Adds the lines' works that are new and puts right the end of one that is known by officer and start."""
+    wanted = _wanted_works(lines)
+    there = {_key(work): work for work in known}
+    added, changed = [], []
+    for key, place in wanted.items():
+        work = there.get(key) or _unended(known, key, wanted)
+        if work is None:
+            session.add(CaseWorkRow(case_id=row.id, cert_no=key[0], used_from=key[1], used_to=key[2], place=place))
+            added.append(_work_said(*key, place))
+            continue
+        before = _work_said(*_key(work), work.place)
+        work.used_to, work.place = key[2] or work.used_to, place or work.place
+        after = _work_said(*_key(work), work.place)
+        if after != before:
+            changed.append({"before": before, "after": after})
+    return {name: told for name, told in (("works_added", added), ("works_changed", changed)) if told}
+
+
+_Key = tuple[str | None, datetime | None, datetime | None]
+
+
+def _wanted_works(lines: Sequence[CaseLine]) -> dict[_Key, str | None]:
+    """Each work that the lines speak of, once; a line without officer and time speaks of none."""
+    wanted: dict[_Key, str | None] = {}
+    for line in lines:
+        for cert_no in line.officers or (None,):
+            key = (cert_no, line.used_from, line.used_to)
+            if key != (None, None, None):
+                wanted[key] = line.place or wanted.get(key)
+    return wanted
+
+
+def _unended(known: Sequence[CaseWorkRow], key: _Key, wanted: Mapping[_Key, str | None]) -> CaseWorkRow | None:
+    """The registered work of the same officer and start, unless another line means that one: its end is put right."""
+    same = [work for work in known if _key(work)[:2] == key[:2] and _key(work) not in wanted]
+    return same[0] if len(same) == 1 and key[1] is not None else None
+
+
+def _key(work: CaseWorkRow) -> _Key:
+    return work.cert_no, work.used_from, work.used_to
+
+
+def _work_said(cert_no: str | None, begin: datetime | None, end: datetime | None, place: str | None) -> dict[str, Any]:
+    return {"cert_no": cert_no, "used_from": instant(begin), "used_to": instant(end), "place": place}
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def find_case(session: Session, case_no: str) -> Case | None:
+    """The case with this number and everybody's work on it."""
+    row = _find(session, case_no)
+    return _noun(row, _works(session, [row]).get(case_no, [])) if row else None
+
+
+def list_cases(session: Session) -> list[Case]:
+    """Every case with its works, by number."""
+    rows = session.scalars(select(CaseRow).order_by(CaseRow.case_no)).all()
+    works = _works(session, rows)
+    return [_noun(row, works.get(row.case_no, [])) for row in rows]
+
+
+def case_values(session: Session, case_no: str) -> dict[str, str | None]:
+    """What a record of this case takes over, by the record's columns; ``party`` joined by ``；``.
+
+    Raises UnknownNumber.
+    """
+    row = _find(session, case_no)
+    if row is None:
+        raise unknown_case(case_no)
+    return {"case_no": row.case_no, "party": "；".join(row.parties) or None} | {n: getattr(row, n) for n in _WORDS}
+
+
+def cases_of(session: Session, cert_nos: Iterable[str], frm: datetime, to: datetime) -> list[CaseWork]:
+    """The works of these officers that have a moment in ``frm`` to ``to``, both included, in the order of time.
+
+    After them the newest of such works that name no officer. A work without end lasts until
+    its case was closed; one without start has no place in time and is left out.
+    """
+    numbers = sorted(set(cert_nos))
+    theirs = [work for chunk in chunks(numbers) for work in _at_work(session, CaseWorkRow.cert_no.in_(chunk), frm, to)]
+    nobodys = _at_work(session, CaseWorkRow.cert_no.is_(None), frm, to, limit=_OWNERLESS)
+    return [*sorted(theirs, key=lambda work: (work.used_from, work.case_no)), *nobodys]
+
+
+def _at_work(
+    session: Session, whose: ColumnElement[bool], frm: datetime, to: datetime, *, limit: int | None = None
+) -> list[CaseWork]:
+    query = (
+        select(CaseWorkRow, CaseRow)
+        .join(CaseRow, CaseRow.id == CaseWorkRow.case_id)
+        .where(
+            whose,
+            CaseWorkRow.used_from <= to,
+            or_(
+                CaseWorkRow.used_to >= frm,
+                CaseWorkRow.used_to.is_(None) & or_(CaseRow.closed_at.is_(None), CaseRow.closed_at >= frm),
+            ),
+        )
+        .order_by(CaseWorkRow.used_from.desc(), CaseWorkRow.id.desc())
+        .limit(limit)
+    )
+    return [_case_work(work, case) for work, case in session.execute(query)]
+
+
+def _case_work(work: CaseWorkRow, case: CaseRow) -> CaseWork:
+    return CaseWork(
+        case_no=case.case_no,
+        cert_no=work.cert_no,
+        used_from=work.used_from,
+        used_to=work.used_to or case.closed_at,
+        case_cause=case.case_cause,
+        parties=tuple(case.parties),
+        place=work.place or case.place,
+        matter=case.matter,
+        act_type=case.act_type,
+        stage=case.stage,
+        confidentiality=case.confidentiality,
+    )
+
+
+def _find(session: Session, case_no: str, *, lock: bool = False) -> CaseRow | None:
+    if not case_no.isprintable():
+        return None  # no case's number, and neither dialect takes every such text as a parameter
+    query = select(CaseRow).where(CaseRow.case_no == case_no)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def _rows(session: Session, case_nos: Iterable[str]) -> dict[str, CaseRow]:
+    return {
+        row.case_no: row
+        for chunk in chunks(case_nos)
+        for row in session.scalars(select(CaseRow).where(CaseRow.case_no.in_(chunk)))
+    }
+
+
+def _works(session: Session, rows: Iterable[CaseRow]) -> dict[str, list[CaseWorkRow]]:
+    """The works of each case by its number, in the order of time; those without start first."""
+    numbers = {row.id: row.case_no for row in rows}
+    works: dict[str, list[CaseWorkRow]] = {}
+    for chunk in chunks(numbers):
+        query = select(CaseWorkRow).where(CaseWorkRow.case_id.in_(chunk)).order_by(CaseWorkRow.id)
+        for work in session.scalars(query):
+            works.setdefault(numbers[work.case_id], []).append(work)
+    return {case_no: sorted(found, key=_by_time) for case_no, found in works.items()}
+
+
+def _by_time(work: CaseWorkRow) -> tuple[bool, float, int]:
+    return work.used_from is not None, work.used_from.timestamp() if work.used_from else 0.0, work.id
+
+
+def _said(row: CaseRow) -> dict[str, Any]:
+    said = {name: getattr(row, name) for name in ("case_no", *_FIELDS, "full_course_required")}
+    return said | {"closed_at": instant(row.closed_at)}
+
+
+def _plain(changes: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    return {
+        name: [instant(value) if isinstance(value, datetime) else value for value in pair]
+        for name, pair in changes.items()
+    }
+
+
+def _noun(row: CaseRow, works: Sequence[CaseWorkRow]) -> Case:
+    values = {name: getattr(row, name) for name in ("case_no", *_WORDS, "full_course_required", "closed_at")}
+    done = tuple(Work(work.cert_no, work.used_from, work.used_to, work.place) for work in works)
+    return Case(**values, parties=tuple(row.parties), works=done)

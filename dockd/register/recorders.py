@@ -1,0 +1,331 @@
+"""Recorders: which are registered, by which number or token they are known, and what became of them.
+
+Every write is in the caller's transaction, together with its ledger line; only
+``note_identity`` has none of its own: the visit's line holds what was seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from dockd.errors import AlreadyRegistered, UnknownNumber
+from dockd.locale import _
+from dockd.nouns import Recorder
+from dockd.register import ledger
+from dockd.register.tables import EventRow, RecorderIdentityRow, RecorderRow
+from dockd.register.values import (
+    Counts,
+    chunks,
+    clean,
+    device_number,
+    differences,
+    optional_number,
+    shown,
+    width,
+    words,
+)
+
+_FIELDS = ("device_serial", "model", "profile", "unit", "custodian", "device_kind", "owner_cert_no")
+_WORDS = {
+    "model": RecorderRow.model,
+    "profile": RecorderRow.profile,
+    "unit": RecorderRow.unit,
+    "custodian": RecorderRow.custodian,
+    "device_kind": RecorderRow.device_kind,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a recorder was known by. ``trusted``: a person registered it, as against merely seen."""
+
+    kind: str
+    value: str
+    trusted: bool
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One line of the ledger about one recorder."""
+
+    at: datetime
+    kind: str
+    actor: str
+    data: Mapping[str, Any]
+
+
+# --- registering -----------------------------------------------------------------------------------
+
+
+def check_recorder(recorder: Recorder) -> Recorder:
+    """``recorder`` as the register takes it. Raises BadValue or ReservedNumber, which name the column."""
+    fitting: dict[str, Any] = {
+        name: words(name, getattr(recorder, name), width(column)) for name, column in _WORDS.items()
+    }
+    return replace(
+        recorder,
+        device_no=device_number(recorder.device_no),
+        device_serial=optional_number("device_serial", recorder.device_serial),
+        owner_cert_no=optional_number("owner_cert_no", recorder.owner_cert_no),
+        **fitting,
+    )
+
+
+def add_recorder(session: Session, recorder: Recorder, *, station_no: str, now: datetime, actor: str) -> Recorder:
+    """Registers one recorder; returns it as registered.
+
+    Raises ReservedNumber, BadValue, AlreadyRegistered (also where only upper and lower case differ).
+    """
+    recorder = check_recorder(recorder)
+    known = find_recorder(session, recorder.device_no) or device_no_twins(session, [recorder.device_no])
+    if known:
+        command = f"dockd recorder show {recorder.device_no}" if isinstance(known, Recorder) else "dockd recorder list"
+        raise AlreadyRegistered(noun=_("recorder"), number=recorder.device_no, command=command)
+    put_recorders(session, [recorder], station_no=station_no, now=now, actor=actor)
+    return get_recorder(session, recorder.device_no)
+
+
+def put_recorders(
+    session: Session, recorders: Sequence[Recorder], *, station_no: str, now: datetime, actor: str
+) -> Counts:
+    """Registers or changes checked recorders, each named once; what is unknown (None) stays as it was.
+
+    A recorder that is the same already costs no write and no ledger line; a change tells each value before and after.
+    """
+    known = _rows(session, [r.device_no for r in recorders])
+    counts = Counts()
+    lines = []
+    for recorder in recorders:
+        what, data = _put(session, known.get(recorder.device_no), recorder, now)
+        counts = counts.one_more(what)
+        if data:
+            subject = f"recorder:{recorder.device_no}"
+            lines.append(ledger.Line(kind=f"recorder.{what}", subject=subject, at=now, data=data))
+    session.flush()
+    ledger.append_many(session, station_no=station_no, lines=lines, actor=actor)
+    return counts
+
+
+def _put(
+    session: Session, row: RecorderRow | None, recorder: Recorder, now: datetime
+) -> tuple[str, dict[str, Any] | None]:
+    said = {name: getattr(recorder, name) for name in ("device_no", *_FIELDS)}
+    if row is None:
+        row = RecorderRow(**said, state=recorder.state, created_at=now, updated_at=now)
+        session.add(row)
+        return "added", _said(row)
+    changes = differences(_said(row), said, _FIELDS)
+    if not changes:
+        return "unchanged", None
+    for name, (_before, after) in changes.items():
+        setattr(row, name, after)
+    row.updated_at = now
+    return "changed", _said(row) | {"changes": changes}
+
+
+# --- finding ------------------------------------------------------------------------------------------
+
+
+def find_recorder(session: Session, device_no: str) -> Recorder | None:
+    """The recorder with this bureau number."""
+    row = _find(session, device_no)
+    return _noun(row) if row else None
+
+
+def get_recorder(session: Session, device_no: str) -> Recorder:
+    """The recorder with this bureau number. Raises UnknownNumber."""
+    return _noun(get_row(session, device_no))
+
+
+def get_row(session: Session, device_no: str, *, lock: bool = False) -> RecorderRow:
+    """The recorder's row; with ``lock``, nobody else changes it until the transaction ends. Raises UnknownNumber."""
+    row = _find(session, device_no, lock=lock)
+    if row is None:
+        raise UnknownNumber(noun=_("recorder"), number=shown(device_no), command="dockd recorder list")
+    return row
+
+
+def _find(session: Session, device_no: str, *, lock: bool = False) -> RecorderRow | None:
+    if not device_no.isprintable():
+        return None  # nobody's number, and neither dialect takes every such text as a parameter
+    query = select(RecorderRow).where(RecorderRow.device_no == device_no)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def list_recorders(session: Session) -> list[Recorder]:
+    """Every recorder, by its number."""
+    return [_noun(row) for row in session.scalars(select(RecorderRow).order_by(RecorderRow.device_no))]
+
+
+def device_no_of(session: Session, recorder_id: int) -> str | None:
+    """The bureau number of the recorder with this key."""
+    return session.scalar(select(RecorderRow.device_no).where(RecorderRow.id == recorder_id))
+
+
+def device_by_token(session: Session, token: str) -> str | None:
+    """The number of the one recorder whose bureau number or maker's serial ``token`` is, else None.
+
+    Upper and lower case are not told apart; a token that two recorders could mean is no one's.
+    """
+    if not token.isprintable():
+        return None
+    found = session.scalars(
+        select(RecorderRow.device_no)
+        .where(
+            or_(
+                RecorderRow.device_no == token,
+                RecorderRow.device_serial == token,
+                func.lower(RecorderRow.device_no) == token.lower(),
+                func.lower(RecorderRow.device_serial) == token.lower(),
+            )
+        )
+        .limit(2)
+    ).all()
+    return found[0] if len(found) == 1 else None
+
+
+def standing_owner(session: Session, device_no: str) -> str | None:
+    """The certificate number of the officer who has this recorder for good, where one is registered."""
+    return session.scalar(select(RecorderRow.owner_cert_no).where(RecorderRow.device_no == device_no))
+
+
+def device_no_twins(session: Session, device_nos: Iterable[str]) -> dict[str, str]:
+    """For each of ``device_nos`` that is registered in other letters (``ys-07`` for ``YS-07``): as what."""
+    twins: dict[str, str] = {}
+    for chunk in chunks(sorted(set(device_nos))):
+        folded = {number.lower(): number for number in chunk}
+        found = session.scalars(
+            select(RecorderRow.device_no).where(
+                func.lower(RecorderRow.device_no).in_(folded), RecorderRow.device_no.not_in(chunk)
+            )
+        )
+        twins |= {folded[number.lower()]: number for number in found}
+    return twins
+
+
+# --- what identifies a recorder beside its numbers ---------------------------------------------------
+
+
+def recorder_by_identity(session: Session, kind: str, value: str) -> list[str]:
+    """The numbers of the recorders for which a person registered this identity.
+
+    What was merely seen identifies nobody: makers give whole batches one volume label or serial,
+    and a card may have been moved since.
+    """
+    query = (
+        select(RecorderRow.device_no)
+        .join(RecorderIdentityRow, RecorderIdentityRow.recorder_id == RecorderRow.id)
+        .where(
+            RecorderIdentityRow.kind == kind,
+            RecorderIdentityRow.value == _identity_value(value),
+            RecorderIdentityRow.trusted,
+        )
+        .order_by(RecorderRow.device_no)
+    )
+    return list(session.scalars(query))
+
+
+def note_identity(session: Session, device_no: str, kind: str, value: str, *, now: datetime) -> None:
+    """Remembers that a visit saw this recorder with this identity; a person's word for it stays.
+
+    Times only widen. Raises UnknownNumber. No ledger line: the visit's own line holds what was seen.
+    """
+    _touch(session, get_row(session, device_no), kind, value, now)
+
+
+def trust_identity(
+    session: Session, device_no: str, kind: str, value: str, *, station_no: str, now: datetime, actor: str
+) -> None:
+    """A person's word that this identity is this recorder's; said again it changes nothing. Raises UnknownNumber."""
+    row = _touch(session, get_row(session, device_no), kind, value, now)
+    if row.trusted:
+        return
+    row.trusted = True
+    ledger.append(
+        session,
+        station_no=station_no,
+        kind="recorder.identity_trusted",
+        subject=f"recorder:{device_no}",
+        data={"device_no": device_no, "kind": kind, "value": row.value},
+        at=now,
+        actor=actor,
+    )
+
+
+def identities(session: Session, device_no: str) -> list[Identity]:
+    """What this recorder was known by, oldest first."""
+    query = (
+        select(RecorderIdentityRow)
+        .join(RecorderRow, RecorderRow.id == RecorderIdentityRow.recorder_id)
+        .where(RecorderRow.device_no == device_no)
+        .order_by(RecorderIdentityRow.first_seen_at, RecorderIdentityRow.id)
+    )
+    return [
+        Identity(row.kind, row.value, row.trusted, row.first_seen_at, row.last_seen_at)
+        for row in session.scalars(query)
+    ]
+
+
+def _touch(session: Session, recorder: RecorderRow, kind: str, value: str, now: datetime) -> RecorderIdentityRow:
+    value = _identity_value(value)
+    query = select(RecorderIdentityRow).where(
+        RecorderIdentityRow.recorder_id == recorder.id,
+        RecorderIdentityRow.kind == kind,
+        RecorderIdentityRow.value == value,
+    )
+    row = session.scalar(query)
+    if row is None:
+        row = RecorderIdentityRow(
+            recorder_id=recorder.id, kind=kind, value=value, trusted=False, first_seen_at=now, last_seen_at=now
+        )
+        session.add(row)
+        session.flush()
+    row.first_seen_at = min(row.first_seen_at, now)
+    row.last_seen_at = max(row.last_seen_at, now)
+    return row
+
+
+def _identity_value(value: str) -> str:
+    """What a card or a device says of itself is hostile: it is cut and cleaned, and refused never."""
+    return clean(value)[: width(RecorderIdentityRow.value)]
+
+
+# --- history ---------------------------------------------------------------------------------------------
+
+
+def recorder_history(session: Session, device_no: str) -> list[HistoryLine]:
+    """Every ledger line about this recorder, custody included, in the order in which they were written."""
+    rows = session.scalars(
+        select(EventRow).where(EventRow.subject == f"recorder:{device_no}").order_by(EventRow.at, EventRow.seq)
+    )
+    return [_history_line(row) for row in rows]
+
+
+def _history_line(row: EventRow) -> HistoryLine:
+    line = json.loads(row.line)
+    return HistoryLine(row.at, row.kind, line["actor"], line["data"])
+
+
+def _rows(session: Session, device_nos: Iterable[str]) -> dict[str, RecorderRow]:
+    return {
+        row.device_no: row
+        for chunk in chunks(sorted(set(device_nos)))
+        for row in session.scalars(select(RecorderRow).where(RecorderRow.device_no.in_(chunk)))
+    }
+
+
+def _said(row: RecorderRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("device_no", *_FIELDS, "state")}
+
+
+def _noun(row: RecorderRow) -> Recorder:
+    return Recorder(id=row.id, **_said(row))

@@ -1,0 +1,157 @@
+"""A sidecar beside each file for the present revision of its record, on the medium and in the register."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from dockd.footage.sidecar import SidecarValues, parse_sidecar, render_sidecar, sidecar_name, write_sidecar
+from dockd.nouns import Officer
+from dockd.register import ledger, officers, recorders, records
+from dockd.register.footage import holes_of, other_paths
+from dockd.register.ledger import Line
+from dockd.register.records import Record
+from dockd.register.station import Station
+from dockd.register.tables import SidecarRow
+
+_BATCH = 64
+
+
+def write_sidecars(station: Station, record_ids: Sequence[int], *, check: Callable[[], None]) -> None:
+    """Each record's present revision has its sidecar when this returns.
+
+    Done again after a crash it writes the same bytes. Raises StoreError; ``check`` raises when
+    this process may not write any more.
+    """
+    for start in range(0, len(record_ids), _BATCH):
+        _write_batch(station, record_ids[start : start + _BATCH], check)
+
+
+def _write_batch(station: Station, record_ids: Sequence[int], check: Callable[[], None]) -> None:
+    with station.register.read() as session:
+        found = [records.find_record(session, record_id) for record_id in record_ids]
+        values = [(r, values_of(session, r)) for r in found if r and r.location]
+    rows: list[dict[str, Any]] = []
+    for record, said in values:
+        check()
+        place = sidecar_name(str(record.location), said.revision)
+        digest = _write(Path(station.store, place), said)
+        rows.append(
+            {
+                "record_id": record.record_id,
+                "revision": record.revision,
+                "path": place,
+                "sha256": digest,
+                "written_at": station.now(),
+            }
+        )
+    _keep(station, rows)
+
+
+def _write(path: Path, said: SidecarValues) -> str:
+    """Writes one sidecar; returns its SHA-256.
+
+    One that a crash left without its row is taken as it stands if it speaks of the same bytes and
+    revision: names of officers and units may have changed since, and a sidecar is never rewritten.
+    """
+    try:
+        return write_sidecar(path, render_sidecar(said))
+    except FileExistsError:
+        standing = path.read_bytes()
+        if _identity(parse_sidecar(standing)) != _identity(said):
+            raise
+        return hashlib.sha256(standing).hexdigest()
+
+
+def _identity(said: SidecarValues) -> tuple[object, ...]:
+    return said.file_no, said.revision, said.digest, said.size
+
+
+def _keep(station: Station, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    with station.register.write() as session:
+        session.execute(insert(SidecarRow), rows)
+        ledger.append_many(
+            session,
+            station_no=station.station_no,
+            actor=station.actor,
+            lines=[
+                Line("sidecar.written", f"record:{row['record_id']}", {k: v for k, v in row.items() if k != "written_at"},
+                     row["written_at"])
+                for row in rows
+            ],
+        )  # fmt: skip
+
+
+def values_of(session: Session, record: Record) -> SidecarValues:
+    """What the sidecar of a record's present revision says."""
+    recorder = recorders.find_recorder(session, record.device_no) if record.device_no else None
+    facts = record.facts
+    return SidecarValues(
+        file_no=record.file_no,
+        revision=record.revision + 1,  # a sidecar counts from 1: the second one is named .r2.xmp
+        record_id=record.record_id,
+        visit_id=record.visit_id,
+        title=record.title,
+        device_no=record.device_no,
+        device_serial=record.device_serial,
+        device_kind=recorder.device_kind if recorder else None,
+        unit=recorder.unit if recorder else None,
+        officers=_officers(session, record),
+        owner_state=record.owner_state,
+        officer_basis=record.basis.get("officers"),
+        used_from=record.used_from,
+        used_to=record.used_to,
+        time_basis=record.time_basis or None,
+        time_flags=record.time_flags,
+        party=tuple(p for p in (record.party or "").split("；") if p),
+        case_cause=record.case_cause,
+        case_no=record.case_no,
+        case_basis=record.basis.get("case_no"),
+        act_type=record.act_type,
+        stage=record.stage,
+        matter=record.matter,
+        place=record.place,
+        method=record.method,
+        confidentiality=record.confidentiality,
+        retention_class=record.retention_class,
+        is_evidence=record.is_evidence,
+        important_mark=record.important_mark,
+        remark=record.remark,
+        original_path=record.original_path,
+        other_paths=other_paths(session, record.file_no, record.original_path),
+        media_type=record.media_type,
+        location=record.location,
+        digest_algo="SHA-256",
+        digest=record.sha256,
+        size=record.size,
+        holes=holes_of(session, record.footage_id),
+        station_no=record.station_no,
+        bay=record.bay,
+        docked_at=record.docked_at,
+        stored_at=record.stored_at,
+        deadline_at=record.deadline_at,
+        late=record.late,
+        late_kind=record.late_kind,
+        container=facts.get("container"),
+        duration_s=facts.get("duration_s"),
+        video_codec=facts.get("video_codec"),
+        audio_codec=facts.get("audio_codec"),
+        width=facts.get("width"),
+        height=facts.get("height"),
+        make=facts.get("make"),
+        model=facts.get("model"),
+        gps_position=facts.get("gps_position"),
+        problems=tuple(facts.get("problems", ())),
+    )
+
+
+def _officers(session: Session, record: Record) -> tuple[Officer, ...]:
+    found = [(number, officers.find_officer(session, number)) for number in record.officers]
+    return tuple(officer or Officer(number, number) for number, officer in found)

@@ -1,0 +1,78 @@
+"""Small real file systems for tests that need a full, read-only, failing or vanishing disk. Needs root."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+root = [
+    pytest.mark.root,
+    pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
+]
+"""The marks of a test that mounts something: ``pytestmark = disks.root``."""
+
+_MNT_DETACH = 2
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@contextlib.contextmanager
+def tmpfs(at: Path, *, size: int) -> Iterator[Path]:
+    """A memory file system of ``size`` bytes at ``at`` (made if needed)."""
+    at.mkdir(exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={size}", "dockd-test", at)
+    try:
+        yield at
+    finally:
+        detach(at)
+
+
+@contextlib.contextmanager
+def ext4(image: Path, at: Path, *, size: int, options: str = "", features: str = "") -> Iterator[Path]:
+    """An ext4 of ``size`` bytes in the file ``image`` (made if absent), mounted at ``at`` through a loop device."""
+    at.mkdir(exist_ok=True)
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(size)
+        wanted = ["-O", features] if features else []
+        _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard,lazy_itable_init=0", *wanted, image)
+    _run("mount", "-o", ",".join(filter(None, ("loop", options))), image, at)
+    try:
+        yield at
+    finally:
+        detach(at)
+
+
+def remount(at: Path, *, writable: bool) -> None:
+    """Makes a mounted file system read-only, or writable again."""
+    _run("mount", "-o", f"remount,{'rw' if writable else 'ro'}", at)
+
+
+def detach(at: Path) -> None:
+    """Takes a mount away although files of it may still be open (``umount -l``); not mounted is fine."""
+    ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(at), _MNT_DETACH)
+
+
+def fill(at: Path, *, leave: int) -> Path:
+    """Takes all space of the disk at ``at`` but ``leave`` bytes; returns the file that holds it."""
+    ballast = at / "ballast"
+    found = os.statvfs(at)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(1, found.f_bavail * found.f_frsize - leave))
+    return ballast
+
+
+def extent_of(file: Path) -> int:
+    """Where the first byte of ``file`` lies on its disk (of one whole extent), in bytes."""
+    lines = _run("filefrag", "-v", "-b1", "-e", file).splitlines()
+    first = next(line for line in lines if line.strip().startswith("0:"))
+    return int(first.split(":")[2].split("..")[0])

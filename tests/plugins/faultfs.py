@@ -1,0 +1,219 @@
+"""A read-only FUSE file system that shows a directory as a worn or hostile card shows it.
+
+It runs in a process of its own and its faults can be changed while it is mounted:
+
+    with faulty_card(root=tmp_path / "files", at=tmp_path / "card") as card:
+        card.spoil("DCIM/A.MP4", Fault(unreadable=((4096, 8192),)))
+
+The kernel sees errors as it sees a disk's: a read-ahead that touches a bad range fails, and
+page by page only the bad pages do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+fuse = [
+    pytest.mark.fuse,
+    pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no access to /dev/fuse"),
+]
+"""The marks of a test that mounts one: ``pytestmark = faultfs.fuse``."""
+
+_MNT_DETACH = 2
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one file. Ranges are ``[start, end)`` in bytes.
+
+    unreadable    reads that touch these ranges fail with ``error``
+    refuses_open  opening it fails with ``error``
+    short         no read returns more than this many bytes (0: as asked), past the page cache
+    gone_at       a read that reaches this offset takes the whole card away, until ``heal``
+    unsteady_at   the byte here is another one every further time it is asked for
+    endless       reads beyond the listed end return bytes for ever, past the page cache
+    """
+
+    unreadable: tuple[tuple[int, int], ...] = ()
+    error: str = "EIO"
+    refuses_open: bool = False
+    short: int = 0
+    gone_at: int | None = None
+    unsteady_at: int | None = None
+    endless: bool = False
+
+
+class FaultyCard:
+    """A mounted card; ``path`` is where."""
+
+    def __init__(self, path: Path, rules: Path) -> None:
+        self.path = path
+        self._rules = rules
+        self._faults: dict[str, Fault] = {}
+        self.heal()
+
+    def spoil(self, name: str, fault: Fault) -> None:
+        """From now on the file ``name`` (relative to the card's root) has this fault."""
+        self._faults[name] = fault
+        self._tell()
+
+    def heal(self) -> None:
+        """Every fault is gone, and a card that was taken away is back."""
+        self._faults.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        rules = {name: asdict(fault) for name, fault in self._faults.items()}
+        draft = self._rules.with_suffix(".new")
+        draft.write_text(json.dumps(rules), encoding="utf-8")
+        draft.replace(self._rules)
+
+
+@contextlib.contextmanager
+def faulty_card(root: Path, at: Path) -> Iterator[FaultyCard]:
+    """The directory ``root`` mounted at ``at`` (made if needed); unmounted and its process ended in any case."""
+    at.mkdir(exist_ok=True)
+    card = FaultyCard(at, at.with_name(f"{at.name}.rules"))
+    server = subprocess.Popen(
+        [sys.executable, __file__, str(root), str(at), str(card._rules)],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"FUSE_LIBRARY_NAME": "fuse3"},
+    )
+    assert server.stdout is not None
+    try:
+        assert server.stdout.readline() == b"mounted\n"
+        yield card
+    finally:
+        unmount(at)
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        server.stdout.close()
+
+
+def unmount(at: Path) -> None:
+    """Takes a mount away although files of it may still be open."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(at), _MNT_DETACH)
+    else:
+        subprocess.run(["fusermount3", "-u", "-z", str(at)], check=False, capture_output=True)
+
+
+# --- the process that serves the files ----------------------------------------------------------------
+
+
+def _serve(root: str, mountpoint: str, rules: str) -> None:
+    import mfusepy
+
+    class Operations(mfusepy.Operations):
+        use_ns = True
+
+        def __init__(self) -> None:
+            self.files: dict[int, str] = {}
+            self.told: tuple[int, int] | None = None
+            self.faults: dict[str, Any] = {}
+            self.gone = False
+            self.served: dict[str, int] = {}
+
+        def init(self, path: str) -> None:
+            os.write(1, b"mounted\n")
+
+        # Attributes and directories are the real ones, unless the card is gone.
+
+        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
+            self._require_card()
+            found = os.lstat(root + path)
+            times = {f"st_{t}time": getattr(found, f"st_{t}time_ns") for t in "amc"}
+            return {f"st_{key}": getattr(found, f"st_{key}") for key in ("mode", "nlink", "size", "uid", "gid")} | times
+
+        def readdir(self, path: str, fh: int) -> list[str]:
+            self._require_card()
+            return [".", "..", *os.listdir(root + path)]
+
+        def readlink(self, path: str) -> str:
+            self._require_card()
+            return os.readlink(root + path)
+
+        def statfs(self, path: str) -> dict[str, int]:
+            self._require_card()
+            found = os.statvfs(root)
+            return {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
+
+        def open(self, path: str, fi: Any) -> int:
+            self._require_card()
+            fault = self.faults.get(path[1:], {})
+            if fault.get("refuses_open"):
+                raise OSError(getattr(errno, fault["error"]), "spoiled")
+            fi.fh = os.open(root + path, os.O_RDONLY)
+            fi.direct_io = bool(fault.get("short") or fault.get("endless"))
+            self.files[fi.fh] = path[1:]
+            return 0
+
+        def release(self, path: str, fi: Any) -> int:
+            self.files.pop(fi.fh, None)
+            os.close(fi.fh)
+            return 0
+
+        def read(self, path: str, size: int, offset: int, fi: Any) -> bytes:
+            self._require_card()
+            name = self.files[fi.fh]
+            fault = self.faults.get(name, {})
+            if not fault:
+                return os.pread(fi.fh, size, offset)
+            size = min(size, fault["short"] or size)
+            if fault["gone_at"] is not None and offset + size > fault["gone_at"]:
+                self.gone = True
+                self._require_card()
+            if any(start < offset + size and offset < end for start, end in fault["unreadable"]):
+                raise OSError(getattr(errno, fault["error"]), "spoiled")
+            data = bytearray(os.pread(fi.fh, size, offset))
+            if fault["endless"]:
+                data += bytes(size - len(data))
+            self._unsettle(name, fault["unsteady_at"], data, offset)
+            return bytes(data)
+
+        def _unsettle(self, name: str, at: int | None, data: bytearray, offset: int) -> None:
+            if at is not None and offset <= at < offset + len(data):
+                data[at - offset] ^= self.served.get(name, 0)
+                self.served[name] = self.served.get(name, 0) + 1
+
+        def _require_card(self) -> None:
+            status = os.stat(rules)
+            if self.told != (status.st_ino, status.st_mtime_ns):
+                self.told = (status.st_ino, status.st_mtime_ns)
+                with open(rules, encoding="utf-8") as file:
+                    self.faults = json.load(file)
+                self.gone = self.gone and bool(self.faults)
+            if self.gone:
+                raise OSError(errno.ENODEV, "the card is gone")
+
+    mfusepy.FUSE(
+        Operations(),
+        mountpoint,
+        raw_fi=True,
+        foreground=True,
+        nothreads=True,
+        ro=True,
+        default_permissions=True,
+        attr_timeout=0,
+        entry_timeout=0,
+        fsname="faultfs",
+    )
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])
