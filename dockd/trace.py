@@ -25,6 +25,7 @@ def frames(error: BaseException) -> Iterator[str]:
     """``dockd/offload/plan.py:31 plan``, outermost first."""
     for frame in traceback.extract_tb(error.__traceback__):
         yield f"{_short(frame.filename)}:{frame.lineno} {frame.name}"
+    yield from getattr(error, "trace_lines", ())  # what a worker process told of its own
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

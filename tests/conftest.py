@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dockd.register.station import Station
     from dockd.settings import Settings
 
+pytest_plugins = ["postgres"]
+
 BEIJING = timezone(timedelta(hours=8))
 
 STATION_YAML = """\

@@ -55,7 +55,7 @@ def identify_card(path: str, root_fd: int, *, tree: str = "/") -> CardIdentity:
         free=shape.f_bavail * shape.f_frsize,
         usb_serial=volume.usb_serial,
         usb_path=volume.usb_path,
-        mtime_is_wall=_shows_wall_time(mount),
+        mtime_is_wall=mount is not None and mount.shows_wall_time,
         writable=not shape.f_flag & os.ST_RDONLY,
     )
 
@@ -95,6 +95,11 @@ class Mount:
     fs_type: str
     source: str
     options: frozenset[str]
+
+    @property
+    def shows_wall_time(self) -> bool:
+        """Whether mtimes are the recorder's wall clock shown as if it were UTC: FAT knows no zone."""
+        return self.fs_type in _FAT and bool(self.options & _WALL_OPTIONS)
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
@@ -231,10 +236,6 @@ def _directory_instance(status: os.stat_result, extended: _Extended, mount: Moun
         # FUSE knows no birth, and its numbers come again with the next card.
         facts += [mount.fs_type, mount.source]
     return "dir:" + hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
-
-
-def _shows_wall_time(mount: Mount | None) -> bool:
-    return bool(mount and mount.fs_type in _FAT and mount.options & _WALL_OPTIONS)
 
 
 def _statx(fd: int) -> _Extended:

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from dockd.errors import BadValue, NotEmpty, StationExists, store_error
+from dockd.errors import BadValue, ConfigInvalid, ConfigUnreadable, NotEmpty, StationExists, store_error
 from dockd.locale import Language, _
 from dockd.settings import Settings, load_settings, parse_settings
 
@@ -70,8 +70,8 @@ def found_station(
 ) -> Settings:
     """A complete station in ``folder``, on the medium, readable by its owner and group only.
 
-    Raises StationExists and NotEmpty (nothing was changed), ConfigInvalid for a value
-    that cannot be, StoreError where the folder cannot be written.
+    Raises StationExists and NotEmpty (nothing was changed), BadValue for a value that
+    cannot be, StoreError where the folder cannot be written.
     """
     folder = Path(os.path.abspath(folder))
     place = Place(
@@ -84,7 +84,7 @@ def found_station(
         inventory="exports/inventory.csv",
     )
     text = station_text(place)
-    settings = parse_settings(text, folder / CONFIG)
+    settings = _valid(text, folder / CONFIG)
     _refuse_taken(folder)
     try:
         with _at_work_in(folder):
@@ -92,6 +92,18 @@ def found_station(
     except OSError as error:
         raise store_error(error, str(folder)) from error
     return load_settings(folder / CONFIG)
+
+
+def _valid(text: str, file: Path) -> Settings:
+    """The settings of ``text``; a value that cannot be is the caller's, not a configuration's."""
+    try:
+        return parse_settings(text, file)
+    except ConfigInvalid as error:
+        what, problem, expected = (error.fields[field] for field in ("key", "problem", "expected"))
+        raise BadValue(what=what, value=problem, expected=expected) from None
+    except ConfigUnreadable as error:
+        expected = _("text without control characters")
+        raise BadValue(what=_("a value"), value=error.fields["problem"], expected=expected) from None
 
 
 def _refuse_taken(folder: Path) -> None:
@@ -103,7 +115,8 @@ def _refuse_taken(folder: Path) -> None:
         raise store_error(error, str(folder)) from error
     if CONFIG in found:
         raise StationExists(path=folder)
-    if found and (PART not in found or not all(_is_ours(name) for name in found)):
+    half_made = PART in found and all(_is_ours(name) for name in found) and not (folder / "store/footage").exists()
+    if found and not half_made:
         raise NotEmpty(path=folder)
 
 
@@ -135,7 +148,7 @@ def _make(folder: Path, text: str, settings: Settings, now: Callable[[], datetim
     folder.chmod(FOLDER_MODE)
     for name in FOLDERS:
         (folder / name).mkdir(mode=FOLDER_MODE)
-    create_station(settings, now=now, actor=actor).register.close()
+    create_station(settings, now=now, actor=actor).close()
     os.rename(folder / PART, folder / CONFIG)
 
 

@@ -87,7 +87,7 @@ class Invocation:
     def close(self) -> None:
         """Let go of the register."""
         if self._station is not None:
-            self._station.register.close()
+            self._station.close()
             self._station = None
 
 

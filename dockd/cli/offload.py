@@ -92,10 +92,10 @@ def exit_code(summary: dict[str, Any]) -> Exit:
 
 
 def _report(summary: dict[str, Any], as_json: bool, store: str) -> None:
-    from dockd.cli.output import print_summary
+    from dockd.cli.output import print_json
 
     if as_json:
-        print_summary(summary, as_json=True)
+        print_json(summary)
         return
     from dockd.cli.visit import print_visit
 

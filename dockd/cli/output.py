@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
 from os import PathLike
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dockd.cli.invocation import Invocation
 from dockd.locale import _
 from dockd.nouns import display_path, path_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDE = 10_000  # where nobody looks, nothing is cut
 
@@ -37,7 +40,7 @@ def print_listing(rows: Sequence[Mapping[str, object]], columns: Sequence[tuple[
         table.add_column(Text(header), overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell_text(row.get(key))) for key, _header in columns))
-    _console(sys.stdout).print(table)
+    _print_table(table)
 
 
 def print_summary(summary: Mapping[str, object], lines: Iterable[tuple[str, object]], *, as_json: bool) -> None:
@@ -53,7 +56,7 @@ def print_summary(summary: Mapping[str, object], lines: Iterable[tuple[str, obje
     table.add_column(overflow="fold")
     for label, value in lines:
         table.add_row(Text(label), Text(cell_text(value)))
-    _console(sys.stdout).print(table)
+    _print_table(table)
 
 
 def print_json(value: object) -> None:
@@ -125,7 +128,11 @@ def _local(time: datetime) -> datetime:
     return invocation.local(time) if invocation else time
 
 
-def _console(stream: TextIO) -> Any:
+def _print_table(table: Table) -> None:
+    """The table on stdout, as wide as it needs to be where it is not a terminal."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else WIDE)
+    console = Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else WIDE)
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -44,7 +44,7 @@ def list_(invocation: Invocation, limit: int, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def show(invocation: Invocation, visit_id: int, as_json: bool) -> None:
-    from dockd.cli.output import print_summary
+    from dockd.cli.output import print_json
     from dockd.register import visits
 
     station = invocation.station()
@@ -53,7 +53,7 @@ def show(invocation: Invocation, visit_id: int, as_json: bool) -> None:
     if summary is None:
         raise UnknownNumber(noun=_("visit"), number=visit_id, command="dockd visit list")
     if as_json:
-        print_summary(summary, as_json=True)
+        print_json(summary)
     else:
         print_visit(summary, str(station.store))
 
@@ -96,25 +96,28 @@ def reason_words(reason: str | None) -> str:
 def print_visit(summary: dict[str, Any], store: str) -> None:
     """One visit for a person: a line per file, then what to do now."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
     from dockd.nouns import display_text
 
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)  # a pipe has no edge: one line a file
     table = Table(box=None, pad_edge=False)
-    for title in (_("file on the card"), _("outcome"), _("bytes"), _("file number"), _("why")):
-        table.add_column(escape(title), overflow="fold")
+    table.add_column(Text(_("outcome")), no_wrap=True)
+    table.add_column(Text(_("bytes")), justify="right", no_wrap=True)
+    table.add_column(Text(_("file on the card")), overflow="fold")
     words = outcome_words()
     for file in summary["files"]:
+        name = Text(display_text(file["path"]))
+        if why := reason_words(file["reason"]):
+            name.append(f"  ({why})", style="dim")
         table.add_row(
-            Text(display_text(file["path"])),
             Text(words.get(file["outcome"], str(file["outcome"])), style=_style(file["outcome"])),
             Text(f"{file['size']:,}"),
-            Text(file["file_no"] or ""),
-            Text(reason_words(file["reason"])),
+            name,
         )
-    console = Console(soft_wrap=False)
     console.print(table)
     for line in closing_lines(summary, store):
         console.print(Text(line))

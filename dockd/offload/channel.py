@@ -69,8 +69,16 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Wakes both sides with Stopped; items still held are dropped."""
+        """Wakes both sides with Stopped; items still held are for ``drain``."""
         with self._changed:
             self._stopped = True
-            self._items.clear()
             self._changed.notify_all()
+
+    def drain(self) -> list[Item]:
+        """What was put and never got: whoever stopped the channel gives back what the items hold."""
+        with self._changed:
+            left = [item for item, _ in self._items]
+            self._items.clear()
+            self._held = 0
+            self._changed.notify_all()
+            return left

@@ -87,13 +87,16 @@ def fsync_directory(path: str) -> None:
 
 
 def make_directories(root: str, relative: str) -> None:
-    """``root/relative`` exists and every new directory's name is on the medium. ``root`` itself is never made."""
+    """``root/relative`` exists and its directories' names are on the medium. ``root`` itself is never made.
+
+    Directories that are there already are synced too: who made them may have died before that.
+    """
     path = root
     for part in relative.split("/"):
         parent, path = path, f"{path}/{part}"
         with suppress(FileExistsError):
             os.mkdir(path, 0o750)
-            fsync_directory(parent)
+        fsync_directory(parent)
 
 
 def same_file(left: str, right: str) -> bool:

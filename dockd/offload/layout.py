@@ -6,6 +6,7 @@ zone. No name that came from a card or from a person is part of a path (article 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import date
 
@@ -16,6 +17,7 @@ LOCKS = f"{PRIVATE}/locks"
 TEMP_SUFFIX = ".part"
 UNKNOWN_RECORDER = "_unregistered"
 
+_PART_BYTES = 200  # a file system's name has at most 255
 _EXTENSION = re.compile(rb"\.([0-9A-Za-z]{1,8})\Z")
 
 
@@ -55,9 +57,14 @@ def path_part(number: str) -> str:
     """A bureau's number as one path component, different for different numbers.
 
     Letters and digits of any script, ``-`` and inner ``.`` and ``_`` stay; the rest is
-    percent-encoded, also a leading ``.`` (hidden) or ``_`` (our own folder's mark).
+    percent-encoded, also a leading ``.`` (hidden) or ``_`` (our own folder's mark). What would
+    be too long for a name is cut, and told apart by its digest after a ``~``.
     """
-    return "".join(_kept(c, at_start=i == 0) for i, c in enumerate(number))
+    part = "".join(_kept(c, at_start=i == 0) for i, c in enumerate(number))
+    if len(part.encode()) <= _PART_BYTES:
+        return part
+    start = part.encode()[: _PART_BYTES - 65].decode(errors="ignore")
+    return f"{start}~{hashlib.sha256(number.encode()).hexdigest()}"
 
 
 def _kept(c: str, *, at_start: bool) -> str:

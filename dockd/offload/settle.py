@@ -51,6 +51,6 @@ def settle(
 def _is_marked_copy(one: ParsedName | None, other: ParsedName | None) -> bool:
     if one is None or other is None or one.important == other.important:
         return False
-    if one.wall is None or one.sequence is None:
+    if None in (one.wall, one.sequence, one.unmarked):
         return False
     return (one.wall, one.sequence, one.unmarked) == (other.wall, other.sequence, other.unmarked)

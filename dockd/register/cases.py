@@ -168,7 +168,6 @@ def close_case(
 
 
 def unknown_case(case_no: str) -> UnknownNumber:
-    """The refusal of a case number that is not registered."""
     return UnknownNumber(noun=_("case"), number=shown(case_no), command="dockd case list")
 
 
@@ -251,6 +250,14 @@ def find_case(session: Session, case_no: str) -> Case | None:
     """The case with this number and everybody's work on it."""
     row = _find(session, case_no)
     return _noun(row, _works(session, [row]).get(case_no, [])) if row else None
+
+
+def get_case(session: Session, case_no: str) -> Case:
+    """The case with this number and everybody's work on it. Raises UnknownNumber."""
+    found = find_case(session, case_no)
+    if found is None:
+        raise unknown_case(case_no)
+    return found
 
 
 def list_cases(session: Session) -> list[Case]:

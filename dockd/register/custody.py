@@ -21,7 +21,7 @@ from dockd.locale import _
 from dockd.nouns import Custody
 from dockd.register import ledger
 from dockd.register.officers import get_officer
-from dockd.register.recorders import get_row
+from dockd.register.recorders import STATE_WORDS, get_row
 from dockd.register.tables import CustodyRow, RecorderEventRow, RecorderRow, RecorderState
 from dockd.register.values import instant, percent, words
 
@@ -108,7 +108,7 @@ def issue_recorder(
 
 def _check_issue(recorder: RecorderRow, held: Sequence[CustodyRow]) -> None:
     if recorder.state != RecorderState.IN_SERVICE:
-        reason = _("it is {state}").format(state=recorder.state)
+        reason = _("it is {state}").format(state=_(STATE_WORDS[recorder.state]))
         raise IssueRefused(device_no=recorder.device_no, reason=reason)
     if held:
         reason = _("it is still out with {cert_no}").format(cert_no=", ".join(sorted({row.cert_no for row in held})))

@@ -159,14 +159,19 @@ def read_tail(path: str) -> Tail:
     """The end of a file, read backwards as far as its last whole line begins."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        size = start = os.fstat(fd).st_size
-        read = b""
-        while start and read.count(b"\n") < 2 and len(read) < 2 * LONGEST:
-            step = min(max(_BLOCK, len(read)), start)  # doubling: a long line is not read over and over
-            start -= step
-            read = os.pread(fd, step, start) + read
+        return tail_of(fd)
     finally:
         os.close(fd)
+
+
+def tail_of(fd: int) -> Tail:
+    """The same for an open file."""
+    size = start = os.fstat(fd).st_size
+    read = b""
+    while start and read.count(b"\n") < 2 and len(read) < 2 * LONGEST:
+        step = min(max(_BLOCK, len(read)), start)  # doubling: a long line is not read over and over
+        start -= step
+        read = os.pread(fd, step, start) + read
     head, newline, torn = read.rpartition(b"\n")
     if not newline:
         return Tail(None, 0, torn)

@@ -16,10 +16,10 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from dockd.errors import AlreadyRegistered, UnknownNumber
-from dockd.locale import _
+from dockd.locale import N_, _
 from dockd.nouns import Recorder
 from dockd.register import ledger
-from dockd.register.tables import EventRow, RecorderIdentityRow, RecorderRow
+from dockd.register.tables import EventRow, RecorderIdentityRow, RecorderRow, RecorderState
 from dockd.register.values import (
     Counts,
     chunks,
@@ -32,6 +32,12 @@ from dockd.register.values import (
     words,
 )
 
+STATE_WORDS: Mapping[str, str] = {
+    RecorderState.IN_SERVICE: N_("in service"),
+    RecorderState.OUT_OF_SERVICE: N_("out of service"),
+    RecorderState.AT_REPAIR: N_("at repair"),
+    RecorderState.RETIRED: N_("retired"),
+}
 _FIELDS = ("device_serial", "model", "profile", "unit", "custodian", "device_kind", "owner_cert_no")
 _WORDS = {
     "model": RecorderRow.model,

@@ -44,6 +44,9 @@ _POOL: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 4, "max_overflow":
 # Two of our own processes never make a schema at once on one server (the number is "dockd" in ASCII).
 _SCHEMA_LOCK = 0x646F636B64
 
+# SQLite takes a shorter file for a new database and would begin one in it.
+_SMALLEST = 512
+
 _abandoned: list[object] = []  # pools of a parent: closing them here would break the parent's connections
 
 
@@ -239,6 +242,8 @@ def _require_file(register: Register) -> None:
             raise _absent(register) from None
     if not stat.S_ISREG(status.st_mode):
         raise RegisterCorrupt(url=register.shown, reason="it is not a file")
+    if status.st_size < _SMALLEST:
+        raise RegisterCorrupt(url=register.shown, reason="it is cut short")
 
 
 def _require_revision(found: str) -> None:

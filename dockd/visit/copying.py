@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from dockd.card.listing import open_entry
+from dockd.card.listing import is_there, open_entry
 from dockd.footage.clock import plausible_mtime
 from dockd.nouns import Classified, Entry, EntryType, ParsedName
 from dockd.offload.books import Books
@@ -217,18 +217,7 @@ def surroundings(
 
 def card_access(card: Card) -> CardAccess:
     """How the offload reads this card: relative to its root's descriptor only."""
-    return CardAccess(open=lambda entry: open_entry(card.fd, entry.path), is_there=lambda: _is_there(card.fd))
-
-
-def _is_there(fd: int) -> bool:
-    """Whether the card's device still answers. A pulled USB disk vanishes from sysfs; a dead mount refuses statvfs."""
-    try:
-        os.fstatvfs(fd)
-        device = os.fstat(fd).st_dev
-    except OSError:
-        return False
-    major, minor = os.major(device), os.minor(device)
-    return major == 0 or os.path.exists(f"/sys/dev/block/{major}:{minor}")
+    return CardAccess(open=lambda entry: open_entry(card.fd, entry.path), is_there=lambda: is_there(card.fd))
 
 
 def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: Numbers, meter: Meter) -> CopyResult:

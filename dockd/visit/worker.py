@@ -13,14 +13,14 @@ import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from select import POLLHUP, POLLIN, poll
 from typing import Any
 
-from dockd.errors import Bug, DockdError, NotAnswering, WorkerDied
+from dockd import trace
+from dockd.errors import DockdError, NotAnswering, WorkerDied
 from dockd.visit.request import Phase, Progress
 
 _PR_SET_PDEATHSIG = 1
@@ -44,12 +44,17 @@ class Lifeline:
             raise OwnerGone
 
 
+class WorkerFault(Exception):
+    """A fault of our own in the worker: ``trace_lines`` say where, for the report that the command writes."""
+
+    def __init__(self, trace_lines: tuple[str, ...]) -> None:
+        super().__init__(trace_lines)  # so that it can cross the pipe
+        self.trace_lines = trace_lines
+
+
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """``trace`` is set for a fault of our own."""
-
-    error: DockdError
-    trace: str = ""
+    error: DockdError | WorkerFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
     """Runs ``work(send, lifeline)`` in a child process and returns what it returns.
 
     Must be called before this process has threads (it forks). Raises the DockdError that the
-    work raised, WorkerDied if the child ends without an answer, and NotAnswering when the card
+    work raised, WorkerFault for a fault of our own, WorkerDied if the child ends without an answer, and NotAnswering when the card
     has been silent for ``patience_s`` seconds: the child is then killed and left behind.
     """
     receive, send = Pipe(duplex=False)
@@ -83,8 +88,6 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
         receive.close()
     _reap(pid)
     if isinstance(answer, _Failed):
-        if answer.trace:
-            raise RuntimeError(f"in the worker:\n{answer.trace}")  # our fault: exit 1 with a report
         raise answer.error
     return answer.value
 
@@ -108,7 +111,8 @@ def _be_worker(work: Work, send: Connection, beat: int) -> None:
     except (OwnerGone, BrokenPipeError):
         code = 2
     except BaseException as error:  # noqa: BLE001 - told to the owner with its traceback
-        tell(_Failed(Bug(reason=f"{type(error).__name__}: {error}", report=""), traceback.format_exc()))
+        lines = [line for one in trace.chain(error) for line in (trace.kind(one), *trace.frames(one))]
+        tell(_Failed(WorkerFault(tuple(lines))))
     finally:
         os._exit(code)
 

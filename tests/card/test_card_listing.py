@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import NOW
+from laid_card import NOW
 
 from dockd.card import listing as listing_module
 from dockd.card.listing import is_there, list_card, open_entry

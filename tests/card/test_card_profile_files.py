@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laid_card import NOW
 
 from dockd.card.patterns import MAX_PATTERN, MAX_TEXT, PatternRefused, compile_pattern, matches
 from dockd.card.profile import load_profiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from conftest import NOW
+from laid_card import NOW
 
 from dockd.card.profile import Profiles, load_profiles
 from dockd.nouns import (
@@ -98,7 +98,12 @@ SAMPLES = {
     ],
     "70mai": ["Normal/Front/NO20191130-120556-000125.MP4", "Event/EV20191130-120156-000121.MP4"],
     "gopro": ["DCIM/100GOPRO/GX010048.MP4", "DCIM/100GOPRO/GX010048.THM", "DCIM/100GOPRO/GL010048.LRV"],
-    "dji": ["DCIM/100MEDIA/DJI_0008.JPG", "DCIM/100MEDIA/DJI_0009.MP4", "DCIM/100MEDIA/DJI_0009.SRT", "MISC/GIS/dji.gis"],
+    "dji": [
+        "DCIM/100MEDIA/DJI_0008.JPG",
+        "DCIM/100MEDIA/DJI_0009.MP4",
+        "DCIM/100MEDIA/DJI_0009.SRT",
+        "MISC/GIS/dji.gis",
+    ],
     "dcim": ["DCIM/100MEDIA/FILE0042.MP4", "DCIM/Camera/20240128_105420.mp4", "DCIM/100CANON/IMG_0001.JPG"],
     "generic": ["VIDEO/clip one.mp4", "20240128_105420.mp4", "notes.bin"],
 }

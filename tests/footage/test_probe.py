@@ -262,7 +262,7 @@ def test_an_exiftool_that_dies_at_its_start_leaves_ffprobe_at_work(clips: Path, 
 def test_a_parser_that_wants_too_much_memory_does_not_get_it(clips: Path, put_tool: PutTool):
     put_tool(
         "ffprobe",
-        f"#!{sys.executable}\ntry:\n  held = bytearray(2 << 30)\nexcept MemoryError:\n  raise SystemExit(1)\n"
+        f"#!{sys.executable}\ntry:\n  held = bytearray(700 << 20)\nexcept MemoryError:\n  raise SystemExit(1)\n"
         'print(\'{"streams": [{"codec_type": "video", "codec_name": "greedy"}]}\')\n',
     )
     path = clips / "h264.mp4"

@@ -1,0 +1,117 @@
+"""``dockd case``: the cases of the case system: import, list, show, close."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.locale import N_, _
+
+if TYPE_CHECKING:
+    from dockd.register.cases import Case
+
+
+@click.group(help=N_("The cases: import, list, show, close."))
+def case() -> None:
+    """The noun's group."""
+
+
+@case.command("import", help=N_("Register and change cases from a CSV: good lines are taken, bad ones named."))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help=N_("take nothing when a line is bad"))
+@json_option
+@pass_invocation
+def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> None:
+    from dockd.cli.importing import tell_import
+    from dockd.register.imports import import_cases
+
+    station = invocation.station()
+    report = import_cases(station, file, strict=strict)
+    station.mirror_ledger()
+    tell_import(report, strict=strict, as_json=as_json)
+
+
+@case.command("list", help=N_("Every case, by number."))
+@json_option
+@pass_invocation
+def list_(invocation: Invocation, as_json: bool) -> None:
+    from dockd.cli.output import print_listing
+    from dockd.register.cases import list_cases
+
+    with invocation.station().register.read() as session:
+        rows = [_row(one) for one in list_cases(session)]
+    columns = (
+        ("case_no", _("case")),
+        ("case_cause", _("cause")),
+        ("parties", _("parties")),
+        ("officers", _("officers")),
+        ("used_from", _("from")),
+        ("used_to", _("to")),
+        ("closed_at", _("closed")),
+    )
+    print_listing(rows, columns, as_json=as_json)
+
+
+@case.command(help=N_("One case and everybody's work on it."))
+@click.argument("case_no", metavar="NO")
+@json_option
+@pass_invocation
+def show(invocation: Invocation, case_no: str, as_json: bool) -> None:
+    from dockd.cli.output import print_listing
+    from dockd.register.cases import get_case
+
+    with invocation.station().register.read() as session:
+        found = get_case(session, case_no)
+    _print(found, as_json)
+    if not as_json and found.works:
+        columns = (("cert_no", _("officer")), ("used_from", _("from")), ("used_to", _("to")), ("place", _("place")))
+        print_listing([asdict(work) for work in found.works], columns, as_json=False)
+
+
+@case.command(help=N_("Say when a case ended: it is to be filed within thirty days (article 28)."))
+@click.argument("case_no", metavar="NO")
+@click.option("--at", metavar="T", required=True, help=N_("when it ended"))
+@json_option
+@pass_invocation
+def close(invocation: Invocation, case_no: str, at: str, as_json: bool) -> None:
+    from dockd.register.cases import close_case, get_case
+
+    station = invocation.station()
+    ended = invocation.parse_time(at)
+    with station.register.write() as session:
+        close_case(session, case_no, at=ended, station_no=station.station_no, now=station.now(), actor=station.actor)
+        found = get_case(session, case_no)
+    station.mirror_ledger()
+    _print(found, as_json)
+
+
+def _row(one: Case) -> dict[str, Any]:
+    """A case with the officers and the whole time of its works."""
+    begins = [work.used_from for work in one.works if work.used_from]
+    ends = [work.used_to for work in one.works if work.used_to]
+    return asdict(one) | {
+        "officers": list(dict.fromkeys(work.cert_no for work in one.works if work.cert_no)),
+        "used_from": min(begins, default=None),
+        "used_to": max(ends, default=None),
+    }
+
+
+def _print(one: Case, as_json: bool) -> None:
+    from dockd.cli.output import print_summary
+
+    lines = (
+        (_("case"), one.case_no),
+        (_("cause"), one.case_cause),
+        (_("parties"), one.parties),
+        (_("kind of act"), one.act_type),
+        (_("stage"), one.stage),
+        (_("matter"), one.matter),
+        (_("place"), one.place),
+        (_("confidentiality"), one.confidentiality),
+        (_("closed"), one.closed_at),
+    )
+    print_summary(_row(one), lines, as_json=as_json)

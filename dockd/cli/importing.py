@@ -1,0 +1,65 @@
+"""What every ``import`` command says of its file: what was taken, which lines were not, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dockd.errors import ImportRejected
+from dockd.locale import _
+
+if TYPE_CHECKING:
+    from dockd.register.imports import ImportReport
+
+# A person corrects a screenful and imports again; --json names them all.
+_NAMED = 50
+
+
+def tell_import(report: ImportReport, *, strict: bool, as_json: bool) -> None:
+    """Prints the report. Raises ImportRejected when there is a line that was not taken."""
+    from dockd.cli.output import print_summary, say
+
+    counts = report.counts
+    summary = {
+        "file": report.file,
+        "strict": strict,
+        "lines": report.lines,
+        "added": counts.added,
+        "changed": counts.changed,
+        "unchanged": counts.unchanged,
+        "bad": list(report.bad),
+        "ignored_columns": list(report.ignored_columns),
+        "unknown_officers": list(report.unknown_officers),
+    }
+    lines = (
+        (_("lines read"), report.lines),
+        (_("added"), counts.added),
+        (_("changed"), counts.changed),
+        (_("unchanged"), counts.unchanged),
+        (_("lines not taken"), len(report.bad)),
+    )
+    print_summary(summary, lines, as_json=as_json)
+    for note in _notes(report):
+        say(note)
+    if report.bad:
+        raise ImportRejected(file=report.file, bad=len(report.bad), lines=report.lines)
+
+
+def _notes(report: ImportReport) -> list[str]:
+    notes = []
+    if report.ignored_columns:
+        notes.append(
+            _("Columns that are not known were ignored: {columns}").format(columns=_few(report.ignored_columns))
+        )
+    if report.unknown_officers:
+        notes.append(_("No officer is registered as: {numbers}").format(numbers=_few(report.unknown_officers)))
+    for bad in report.bad[:_NAMED]:
+        where = f"{bad.column} {bad.value}".strip()
+        text = _("line {line}: {where}: {reason}") if where else _("line {line}: {reason}")
+        notes.append(text.format(line=bad.line_no, where=where, reason=bad.reason))
+    if len(report.bad) > _NAMED:
+        notes.append(_("… and {count} more; --json names them all").format(count=len(report.bad) - _NAMED))
+    return notes
+
+
+def _few(words: tuple[str, ...]) -> str:
+    return ", ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")

@@ -1,0 +1,100 @@
+"""Appending: a line is there exactly when what it tells of is, and writers at once make one chain."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from dockd.register import ledger
+from dockd.register.session import Register
+from dockd.register.tables import EventRow
+
+AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+Tell = Callable[..., None]
+
+
+def lines(register: Register, station_no: str = "S1") -> list[tuple[int, str, str]]:
+    query = select(EventRow.seq, EventRow.line, EventRow.sha256).where(EventRow.station_no == station_no)
+    with register.read() as session:
+        return [tuple(row) for row in session.execute(query.order_by(EventRow.seq))]
+
+
+def test_lines_follow_each_other_and_the_head_is_the_last(register: Register, tell: Tell) -> None:
+    tell(2)
+    tell(3)
+    kept = lines(register)
+    assert [seq for seq, _, _ in kept] == [1, 2, 3, 4, 5]
+    assert all(hashlib.sha256(line.encode()).hexdigest() == sha256 for _, line, sha256 in kept)
+    with register.read() as session:
+        head = ledger.head(session, "S1")
+    assert (head.seq, head.sha256) == (5, kept[-1][2])
+    assert head.at is not None
+
+
+def test_a_chain_without_lines_has_a_head_too(register: Register) -> None:
+    with register.read() as session:
+        assert ledger.head(session, "S1") == ledger.Head(0, "0" * 64, None)
+    with register.write() as session:
+        ledger.append_many(session, station_no="S1", actor="dockd", lines=[])
+    assert lines(register) == []
+
+
+def test_a_line_goes_with_the_transaction_that_it_tells_of(register: Register, tell: Tell) -> None:
+    with pytest.raises(ZeroDivisionError), register.write() as session:
+        ledger.append(session, station_no="S1", kind="a.b", subject="a:1", data={}, at=AT, actor="dockd")
+        raise ZeroDivisionError
+    tell(1)
+    assert [seq for seq, _, _ in lines(register)] == [1]
+
+
+def test_every_station_has_a_chain_of_its_own(register: Register, tell: Tell) -> None:
+    tell(2, station_no="S1")
+    tell(1, station_no="S2")
+    tell(1, station_no="S1")
+    assert [seq for seq, _, _ in lines(register, "S1")] == [1, 2, 3]
+    assert [seq for seq, _, _ in lines(register, "S2")] == [1]
+
+
+def test_writers_at_once_make_one_chain_from_its_first_line_on(
+    register: Register, tell: Tell, verify: Callable[..., ledger.LedgerReport]
+) -> None:
+    start = threading.Barrier(4)
+
+    def write() -> None:
+        start.wait()
+        for _ in range(8):
+            tell(2)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    report = verify()
+    assert report.problems == ()
+    assert report.lines == 64
+
+
+TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
+PAYLOADS = st.dictionaries(TEXTS, TEXTS | st.binary(max_size=20) | st.floats() | st.integers() | st.none(), max_size=4)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(PAYLOADS, TEXTS)
+def test_any_payload_is_kept_as_it_was_hashed(
+    register: Register, verify: Callable[..., ledger.LedgerReport], data: dict[str, Any], number: str
+) -> None:
+    with register.write() as session:
+        ledger.append(
+            session, station_no="S1", kind="test.told", subject=f"test:{number}", data=data, at=AT, actor="dockd"
+        )
+    assert verify().problems == ()
