@@ -106,6 +106,12 @@ def parse_duration(value: object) -> timedelta:
     return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise refuse(_("the text holds a control character"))
+    return text
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -194,7 +200,7 @@ def _as_tuple(value: object) -> object:
 Size = Annotated[int, BeforeValidator(parse_size)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
-Text = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Headers = Literal["en", "zh"]
 Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 

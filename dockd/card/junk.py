@@ -31,7 +31,6 @@ _INDEX_FILES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("mac_search_index", r"\.Spotlight-V100/.*"),
         ("mac_marker", r"\.metadata_never_index(?:_unless_rootfs)?|\.com\.apple\.timemachine\.donotpresent|\.apdisk"),
         ("linux_folder_settings", r"(?:.*/)?\.directory"),
-        ("linux_trash_index", r"(?:.*/)?\.Trash(?:-\d+|/\d+)?/info/[^/]+\.trashinfo"),
         ("android_marker", r"(?:.*/)?\.nomedia"),
     )
 )

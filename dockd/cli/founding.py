@@ -84,7 +84,7 @@ def found_station(
         inventory="exports/inventory.csv",
     )
     text = station_text(place)
-    settings = _valid(text, folder / CONFIG)
+    settings = _valid(place, text, folder / CONFIG)
     _refuse_taken(folder)
     try:
         with _at_work_in(folder):
@@ -94,16 +94,18 @@ def found_station(
     return load_settings(folder / CONFIG)
 
 
-def _valid(text: str, file: Path) -> Settings:
+def _valid(place: Place, text: str, file: Path) -> Settings:
     """The settings of ``text``; a value that cannot be is the caller's, not a configuration's."""
     try:
         return parse_settings(text, file)
     except ConfigInvalid as error:
-        what, problem, expected = (error.fields[field] for field in ("key", "problem", "expected"))
-        raise BadValue(what=what, value=problem, expected=expected) from None
-    except ConfigUnreadable as error:
+        key = error.fields["key"]
+        value = getattr(place, key.rpartition(".")[2])
+        raise BadValue(what=key, value=value, expected=error.fields["expected"]) from None
+    except ConfigUnreadable:
+        wrong = next(name for name in ("name", "station_no", "timezone") if not getattr(place, name).isprintable())
         expected = _("text without control characters")
-        raise BadValue(what=_("a value"), value=error.fields["problem"], expected=expected) from None
+        raise BadValue(what=wrong, value=getattr(place, wrong), expected=expected) from None
 
 
 def _refuse_taken(folder: Path) -> None:

@@ -65,11 +65,14 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
     """What the worker does: the whole visit; its answer is the visit's summary."""
 
     def work(send: Callable[[Progress], None], lifeline: Lifeline) -> Any:
+        from dockd import log
         from dockd.register.visits import show_visit
         from dockd.visit.copying import Guards
         from dockd.visit.meter import Meter
         from dockd.visit.story import attend
 
+        # On a terminal the summary says it better; a service or a script gets the journal's lines.
+        log.configure("critical" if sys.stderr.isatty() else invocation.settings().log.level)
         station = invocation.station()
         meter = Meter(send)
         meter.start()

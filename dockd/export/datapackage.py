@@ -116,11 +116,17 @@ def resource_name(file: str) -> str:
     plain = _PLAIN.sub("-", os.path.splitext(file)[0].lower()).strip("-.")
     if plain and f"{plain}.csv" == file:
         return plain
-    return f"{plain or 'export'}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
+    return _marked(plain or "export", file)
+
+
+def _marked(name: str, file: str) -> str:
+    return f"{name}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
 
 
 def _merged(package: dict[str, Any], resource: dict[str, Any], folder: str) -> dict[str, Any]:
     others = [r for r in package.get("resources", []) if r.get("path") != resource["path"] and _is_there(r, folder)]
+    if resource["name"] in {r.get("name") for r in others}:
+        resource = resource | {"name": _marked(resource["name"], resource["path"])}
     resources = sorted([*others, resource], key=lambda r: str(r.get("name")))
     return {"profile": "data-package", "name": "dockd-inventory", **package, "resources": resources}
 
@@ -136,7 +142,8 @@ def _existing(folder: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             package = json.load(file)
-        if not isinstance(package, dict) or not all(isinstance(r, dict) for r in package.get("resources", [])):
+        resources = package.get("resources", []) if isinstance(package, dict) else None
+        if not isinstance(resources, list) or not all(isinstance(r, dict) for r in resources):
             raise ValueError("it is not a data package")
     except FileNotFoundError:
         return {}

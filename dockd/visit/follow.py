@@ -21,6 +21,7 @@ from dockd.register.station import Station
 from dockd.register.tables import VisitRow
 from dockd.visit.alarms import alarm_files, alarm_records
 from dockd.visit.describe import Visited, media_of, new_record
+from dockd.visit.journal import journal_visit
 from dockd.visit.look import profile_named
 from dockd.visit.meter import Meter
 from dockd.visit.request import Phase
@@ -46,6 +47,7 @@ def follow_up(
     manifest = keep_manifest(station, visit_id)
     outcome = end(station, visit_id, manifest, interrupted)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
+    journal_visit(station, visit_id)
     meter.enter(Phase.ENDED)
     return outcome
 

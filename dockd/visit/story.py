@@ -19,6 +19,7 @@ from dockd.visit.clock import is_synchronised
 from dockd.visit.copying import Guards, Numbers, card_access, copy, make_plan, release, surroundings
 from dockd.visit.follow import follow_up
 from dockd.visit.identify import tell
+from dockd.visit.journal import journal_visit
 from dockd.visit.look import Card, Sight, look_at, open_card
 from dockd.visit.meter import Meter
 from dockd.visit.recovery import recover_visits
@@ -136,6 +137,7 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
             visit_id=visit_id,
         )
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
+    journal_visit(station, visit_id)
     raise RecorderNotRegistered(evidence=tell(sight.clues))
 
 

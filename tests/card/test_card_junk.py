@@ -27,7 +27,6 @@ SKIPPED = [
     (".DS_Store", b"\0\0\0\1Bud1"),
     ("DCIM/.ds_store", b"\0\0\0\1Bud1"),
     (".metadata_never_index", b""),
-    (".Trash-1000/info/old.mp4.trashinfo", b"[Trash Info]\n"),
     (".directory", b"[Dolphin]\n"),
     ("Android/data/.nomedia", b""),
 ]
@@ -38,6 +37,7 @@ STORED = [
     ("lost+found/#1234", bytes(1024), Place.RECOVERED),
     (".Trashes/501/old.MP4", bytes(1024), Place.TRASH),
     (".Trash-1000/files/old.mp4", bytes(1024), Place.TRASH),
+    (".Trash-1000/info/old.mp4.trashinfo", b"[Trash Info]\n", Place.TRASH),  # who deleted what, and when: article 29
     ("$RECYCLE.BIN/S-1-5-21-1-2-3-1001/$R1A2B3C.MP4", bytes(1024), Place.TRASH),
     ("$RECYCLE.BIN/S-1-5-21-1-2-3-1001/$I1A2B3C.MP4", bytes(544), Place.TRASH),
     (".fuse_hidden0000000100000001", bytes(512), Place.TRASH),

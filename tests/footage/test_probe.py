@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import http.server
 import os
 import select
@@ -220,6 +221,27 @@ def test_a_hanging_parser_costs_its_file_the_deadline_and_the_next_is_answered(c
     assert (answers[quick].problems, answers[quick].video_codec) == ((), "h264")
 
 
+def test_a_parser_that_overran_its_deadline_is_gone(clips: Path, tmp_path: Path, put_tool: PutTool):
+    fifo = tmp_path / "tools" / "never-written"
+    os.mkfifo(fifo)
+    put_tool("ffprobe", f"#!/bin/sh\nwhile :; do read word < {fifo}; done\n")
+    path = clips / "h264.mp4"
+    assert probe_batch([path], limits=ProbeLimits(seconds_per_file=1))[path].problems == ("probe_timeout",)
+    until = time.monotonic() + 10
+    while _is_read_by_somebody(fifo) and time.monotonic() < until:
+        select.select([], [], [], 0.02)
+    assert not _is_read_by_somebody(fifo)
+
+
+def _is_read_by_somebody(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        assert error.errno == errno.ENXIO
+        return False
+    return True
+
+
 FRAIL_EXIFTOOL = """#!{python}
 import sys
 if "-ver" in sys.argv:
@@ -344,6 +366,13 @@ def test_the_environment_of_a_parser_holds_no_secret(clips: Path, put_tool: PutT
     put_tool("ffprobe", f"#!{sys.executable}\n{script}\n")
     path = clips / "h264.mp4"
     assert probe_batch([path])[path].container == "LC_ALL PATH PYTHONPATH"
+
+
+def test_ffprobe_is_given_a_file_and_no_other_protocol(clips: Path, put_tool: PutTool):
+    script = "import json, sys; print(json.dumps({'format': {'format_name': ' '.join(sys.argv[-3:])}}))"
+    put_tool("ffprobe", f"#!{sys.executable}\n{script}\n")
+    path = clips / "h264.mp4"
+    assert probe_batch([path])[path].container == f"-v error file:{path}"
 
 
 def test_what_is_weaker_here_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -120,5 +120,5 @@ def test_an_unknown_alert_is_named(register: Register) -> None:
 
 
 def test_an_alert_about_nothing_registered_is_a_fault_and_not_a_silence(register: Register) -> None:
-    with pytest.raises(Exception, match="(?i)foreign"):
+    with pytest.raises(Exception, match=r"(?i)foreign"):
         raise_alert(register, record_id=12345)

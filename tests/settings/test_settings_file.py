@@ -153,6 +153,7 @@ WRONG = {
     "channel": ("alerts: {channels: [pigeon]}", 1, "alerts.channels.0", "pigeon is not possible", "known channels"),
     "no ports": ("bays: {A1: {ports: []}}", 1, "bays.A1.ports", "is not possible", "a list of USB port paths"),
     "level": ("log: {level: loud}", 1, "log.level", "loud is not possible", "debug, info"),
+    "bell": ('agency: {name: "a\\ab"}', 1, "agency.name", "a control character", "the agency"),
     "path": ("store: {root: ''}", 1, "store.root", "is not a path", "a folder of its own"),
 }
 

@@ -50,7 +50,7 @@ def test_what_init_writes_is_the_reference_with_other_places() -> None:
 
 
 def test_names_that_mean_something_to_yaml_come_back_as_they_were() -> None:
-    name = "城管局 “一大队”: {a} # \\ \" ' $x ${root} \t"
+    name = "城管局 “一大队”: {a} # \\ \" ' $x ${root}"
     settings = parse_settings(station_text(Place(name=name, station_no="0012")), FILE)
     assert settings.agency.name == name
     assert settings.agency.station_no == "0012"

@@ -1,0 +1,33 @@
+"""What a visit says in the journal: numbers only, for a log is read by more people than the register."""
+
+from __future__ import annotations
+
+import structlog
+
+from dockd.alert.journal import journal_alert
+from dockd.register import alerts
+from dockd.register.station import Station
+from dockd.register.tables import VisitRow
+from dockd.visit.describe import Visited
+
+_log = structlog.get_logger("dockd.visit")
+
+
+def journal_visit(station: Station, visit_id: int) -> None:
+    """One line for the visit's end and one for each alert it opened, with their numbers."""
+    with station.register.read() as session:
+        visit = session.get_one(VisitRow, visit_id)
+        visited = Visited.of(session, visit)
+        opened = alerts.alerts_of_visit(session, visit_id)
+    _log.info(
+        "visit_ended",
+        visit_id=visit_id,
+        station_no=visit.station_no,
+        device_no=visited.recorder.device_no if visited.recorder else None,
+        identified_by=visit.identified_by,
+        outcome=visit.outcome,
+        bytes_read=visit.bytes_read,
+        bytes_stored=visit.bytes_stored,
+    )
+    for alert in opened:
+        journal_alert(_log, alert)
