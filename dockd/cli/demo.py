@@ -102,8 +102,8 @@ def _registers(folder: str, now: datetime) -> list[Sequence[str]]:
         cases,
         "案件编号,案由名称,案件当事人,执法证号,使用开始时间,使用结束时间,记录地点,记录事项",
         [
-            f"元自然资罚〔2026〕18号,未经批准占用土地,赵某某,13012301,{_iso(now, -9)},{_iso(now, -5.5)},槐阳镇,现场检查",
-            f"元自然资罚〔2026〕21号,无证采砂,河畔砂石厂,13012302,{_iso(now, -4.5)},{_iso(now, -1)},北正乡,调查取证",
+            f"元自然资罚〔2026〕18号,未经批准占用土地,赵某某,13012301,{_ago(now, 9)},{_ago(now, 5.5)},槐阳镇,现场检查",
+            f"元自然资罚〔2026〕21号,无证采砂,河畔砂石厂,13012302,{_ago(now, 4.5)},{_ago(now, 1)},北正乡,调查取证",
         ],
     )
     return [
@@ -116,8 +116,8 @@ def _registers(folder: str, now: datetime) -> list[Sequence[str]]:
     ]
 
 
-def _iso(now: datetime, hours: float) -> str:
-    return (now + timedelta(hours=hours)).isoformat(timespec="seconds")
+def _ago(now: datetime, hours: float) -> str:
+    return (now - timedelta(hours=hours)).isoformat(timespec="seconds")
 
 
 def _write(path: str, header: str, lines: Sequence[str]) -> None:

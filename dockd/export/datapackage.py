@@ -141,7 +141,7 @@ def _existing(folder: str) -> dict[str, Any]:
     path = os.path.join(folder, NAME)
     try:
         with open(path, encoding="utf-8") as file:
-            package = json.load(file)
+            package: Any = json.load(file)
         resources = package.get("resources", []) if isinstance(package, dict) else None
         if not isinstance(resources, list) or not all(isinstance(r, dict) for r in resources):
             raise ValueError("it is not a data package")

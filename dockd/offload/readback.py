@@ -18,6 +18,7 @@ from dockd.nouns import VerifiedVia
 
 BLOCK = 4 << 20
 _SAMPLES = 32
+_TRIES = 3  # a page that is just leaving writeback is not dropped at once
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 _IN_MEMORY = frozenset({0x01021994, 0x858458F6})  # statfs(2): tmpfs, ramfs
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -42,12 +43,11 @@ def read_back(fd: int, *, on_bytes: Callable[[int], None] = lambda _: None) -> R
     if _is_in_memory(fd):
         return _hash(fd, VerifiedVia.CACHE, on_bytes)
     size = os.fstat(fd).st_size
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     if size == 0:
         return ReadBack(hashlib.sha256().hexdigest(), 0, VerifiedVia.DROPPED)
-    # The first look would otherwise read ahead, and the next would find the pages of that.
+    # Without this the first look reads ahead, and the next ones find the pages of that.
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_RANDOM)
-    dropped = _cache_is_empty(fd, size)
+    dropped = any(_drop_cache(fd, size) for _ in range(_TRIES))
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     if dropped:
         return _hash(fd, VerifiedVia.DROPPED, on_bytes)
@@ -63,8 +63,9 @@ def _is_in_memory(fd: int) -> bool:
     return status[0] & 0xFFFFFFFF in _IN_MEMORY
 
 
-def _cache_is_empty(fd: int, size: int) -> bool:
-    """Whether a sample of pages, first and last included, would all have to come from the medium."""
+def _drop_cache(fd: int, size: int) -> bool:
+    """Whether a sample of pages, first and last included, would now all have to come from the medium."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     last = (size - 1) // mmap.PAGESIZE
     pages = {last * i // (_SAMPLES - 1) for i in range(_SAMPLES)}
     return not any(_is_cached(fd, page * mmap.PAGESIZE) for page in sorted(pages))

@@ -194,12 +194,16 @@ def show_visit(session: Session, visit_id: int, *, zone: ZoneInfo) -> dict[str, 
     ).one_or_none()
     if row is None:
         return None
-    alerts = session.scalars(select(AlertRow.id).where(AlertRow.visit_id == visit_id).order_by(AlertRow.id))
     return _summary(row[0], row[1], zone) | {
-        "alerts": list(alerts),
+        "alerts": alerts_of(session, visit_id),
         "counts": outcome_counts(session, visit_id),
         "files": _files(session, visit_id),
     }
+
+
+def alerts_of(session: Session, visit_id: int) -> list[int]:
+    """The alerts that a visit opened, in their order."""
+    return list(session.scalars(select(AlertRow.id).where(AlertRow.visit_id == visit_id).order_by(AlertRow.id)))
 
 
 def _summary(visit: VisitRow, device_no: str | None, zone: ZoneInfo) -> dict[str, Any]:

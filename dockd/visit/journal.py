@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from dockd.alert.journal import journal_alert
-from dockd.register import alerts
+from dockd.register import alerts, visits
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
 from dockd.visit.describe import Visited
@@ -18,7 +18,7 @@ def journal_visit(station: Station, visit_id: int) -> None:
     with station.register.read() as session:
         visit = session.get_one(VisitRow, visit_id)
         visited = Visited.of(session, visit)
-        opened = alerts.alerts_of_visit(session, visit_id)
+        opened = [alerts.find_alert(session, alert_id) for alert_id in visits.alerts_of(session, visit_id)]
     _log.info(
         "visit_ended",
         visit_id=visit_id,
@@ -30,4 +30,5 @@ def journal_visit(station: Station, visit_id: int) -> None:
         bytes_stored=visit.bytes_stored,
     )
     for alert in opened:
-        journal_alert(_log, alert)
+        if alert:
+            journal_alert(_log, alert)

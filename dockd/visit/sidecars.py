@@ -81,12 +81,8 @@ def _keep(station: Station, rows: list[dict[str, Any]]) -> None:
             session,
             station_no=station.station_no,
             actor=station.actor,
-            lines=[
-                Line("sidecar.written", f"record:{row['record_id']}", {k: v for k, v in row.items() if k != "written_at"},
-                     row["written_at"])
-                for row in rows
-            ],
-        )  # fmt: skip
+            lines=[Line("sidecar.written", f"record:{row['record_id']}", row, row["written_at"]) for row in rows],
+        )
 
 
 def values_of(session: Session, record: Record) -> SidecarValues:

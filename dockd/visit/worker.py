@@ -69,8 +69,9 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
     """Runs ``work(send, lifeline)`` in a child process and returns what it returns.
 
     Must be called before this process has threads (it forks). Raises the DockdError that the
-    work raised, WorkerFault for a fault of our own, WorkerDied if the child ends without an answer, and NotAnswering when the card
-    has been silent for ``patience_s`` seconds: the child is then killed and left behind.
+    work raised, WorkerFault for a fault of our own, WorkerDied if the child ends without an
+    answer, and NotAnswering when the card has been silent for ``patience_s`` seconds: the
+    child is then killed and left behind.
     """
     receive, send = Pipe(duplex=False)
     beat_read, beat_write = os.pipe()
