@@ -51,7 +51,7 @@ class Screen:
         bar.update(
             task,
             total=progress.bytes_total or None,
-            completed=progress.bytes_stored if copying else progress.bytes_total,
+            completed=progress.bytes_proven if copying else progress.bytes_total,
             doing=phase_words()[progress.phase.value],
             files=f"{progress.files_done}/{progress.files}",
         )

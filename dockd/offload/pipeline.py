@@ -90,7 +90,7 @@ class Watch(Protocol):
     def reading(self, entry: Entry, offset: int) -> None: ...
     def read(self, count: int) -> None: ...
     def proving(self, entry: Entry) -> None: ...
-    def settled(self, entry: Entry, stored_bytes: int) -> None: ...
+    def settled(self, entry: Entry, proven_bytes: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,16 +422,20 @@ class _Run:
         around.before_write()
         around.books.verified([proven for _, proven in group])
         around.passed(Step.VERIFIED_KEPT)
-        place_proven([(copied.job, proven) for copied, proven in group], around)
+        stored = place_proven([(copied.job, proven) for copied, proven in group], around)
         for copied, proven in group:
-            self._result.bytes_stored += proven.size
+            self._result.bytes_stored += proven.size if proven.observation_id in stored else 0
             around.watch.settled(copied.job.entry, proven.size)
 
 
-def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> None:
-    """Steps 10 and 11 for files that are marked verified: settle, rename, fsync directories, rows."""
+def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> frozenset[int]:
+    """Steps 10 and 11 for files that are marked verified: settle, rename, fsync directories, rows.
+
+    Returns the observations whose bytes are new in the store.
+    """
     equals = around.books.equals([proven for _, proven in group])
     placed: list[Placed] = []
+    again: list[int] = []
     for job, proven in group:
         found = _settle(job, proven, equals, around)
         if found.known is None or found.again:
@@ -441,6 +445,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> N
             else:
                 durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
                 around.books.stored_again(placed_now, found.known)
+                again.append(job.observation_id)
         else:
             around.books.already(job.observation_id, found.known, str(found.reason))
             with durable.blaming_store(around.store):
@@ -451,6 +456,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> N
     around.passed(Step.DIRECTORY_SYNCED)
     around.books.stored(placed)
     around.passed(Step.STORED_KEPT)
+    return frozenset(again) | {p.proven.observation_id for p in placed}
 
 
 def _settle(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], around: Surroundings) -> Settlement:

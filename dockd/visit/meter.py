@@ -48,10 +48,10 @@ class Meter:
     def proving(self, entry: Entry) -> None:
         """The read-back of ``entry`` begins: only worth a word when nothing is read any more."""
 
-    def settled(self, entry: Entry, stored_bytes: int) -> None:
+    def settled(self, entry: Entry, proven_bytes: int) -> None:
         with self._lock:
             now = self._now
-            self._now = replace(now, files_done=now.files_done + 1, bytes_stored=now.bytes_stored + stored_bytes)
+            self._now = replace(now, files_done=now.files_done + 1, bytes_proven=now.bytes_proven + proven_bytes)
 
     def describe(self, done: int, files: int) -> None:
         """Follow-up: ``done`` of ``files`` are described."""

@@ -47,6 +47,6 @@ class Progress:
     files_done: int = 0
     bytes_total: int = 0
     bytes_read: int = 0
-    bytes_stored: int = 0
+    bytes_proven: int = 0
     current: str = ""
     ticks: int = 0

@@ -129,7 +129,7 @@ def _await(receive: Connection, on_progress: Callable[[Progress], None], patienc
             if not isinstance(message, Progress):
                 return message
             on_progress(message)
-            state = (message.phase, message.bytes_read, message.bytes_stored, message.files_done)
+            state = (message.phase, message.bytes_read, message.bytes_proven, message.files_done)
             if state != seen:
                 seen, since = state, time.monotonic()
         if seen and seen[0] in _READING and time.monotonic() - since > patience_s:

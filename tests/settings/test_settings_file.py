@@ -290,7 +290,9 @@ _sections = ["agency", "store", "register", "deadline", "bays", "inventory", "ex
 _keys = ["name", "root", "url", "hours", "warn_before", "reserve", "path", "columns", "template", "rate", "ports"]
 
 
-@given(st.dictionaries(st.sampled_from(_sections), st.one_of(_values, st.dictionaries(st.sampled_from(_keys), _values))))
+@given(
+    st.dictionaries(st.sampled_from(_sections), st.one_of(_values, st.dictionaries(st.sampled_from(_keys), _values)))
+)
 def test_wrong_types_anywhere_are_refused_in_words(document: object) -> None:
     import json
 
