@@ -66,7 +66,7 @@ def tell(alert: Alert, names: Names, zone: ZoneInfo) -> Told:
     )
 
 
-_GENERAL = N_("Recorder {recorder}, visit {visit}.")
+_GENERAL = N_("Recorder {recorder}, visit {visit}. Its records: {records}")
 _LATE = N_(
     "Recorder {recorder}, officer {officers}, file {file}: to be stored by {deadline}, docked {docked}, "
     "stored {stored}: {late} late."
@@ -121,6 +121,7 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "location": str(facts.get("location") or unknown),
         "finding": _(_FINDINGS.get(str(facts.get("finding")), "")) or str(facts.get("finding") or unknown),
         "detail": f"({facts['reason']})" if facts.get("reason") else "",
+        "records": f"dockd record list --visit {alert.visit_id or '…'}",
         "unassigned": "dockd record list --unassigned",
     }
 

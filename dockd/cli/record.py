@@ -251,7 +251,7 @@ def tag(invocation: Invocation, /, record_ids: tuple[str, ...], as_json: bool, *
         raise click.UsageError(_("say what to tag: at least one option is needed"))
     station = invocation.station()
     tagged = _tag_all(station, record_ids, said)
-    _write_down(station, [t.record_id for t in tagged if t.revision is not None])
+    _write_down(station, tagged)
     rows = [
         {"record_id": t.record_id, "file_no": t.file_no, "revision": t.revision, "changed": t.revision is not None}
         for t in tagged
@@ -306,10 +306,15 @@ def _tag_all(station: Station, record_ids: tuple[str, ...], said: Mapping[str, A
         return [tag_record(session, number, said, actor=station.actor, at=station.now()) for number in numbers]
 
 
-def _write_down(station: Station, record_ids: list[int]) -> None:
-    """The new revisions' sidecars and the ledger's mirror: what the store says follows the register."""
+def _write_down(station: Station, tagged: list[Tagged]) -> None:
+    """The present revisions' sidecars and the ledger's mirror: what the store says follows the register.
+
+    Asked of the register and not of this call, so that a run after a failed one makes good for it.
+    """
+    from dockd.register.footage import without_sidecar
     from dockd.visit.sidecars import write_sidecars
 
-    if record_ids:
-        write_sidecars(station, record_ids, check=lambda: None)
-        station.mirror_ledger()
+    with station.register.read() as session:
+        lacking = {number for visit in {t.visit_id for t in tagged} for number in without_sidecar(session, visit)}
+    write_sidecars(station, [t.record_id for t in tagged if t.record_id in lacking], check=lambda: None)
+    station.mirror_ledger()

@@ -149,7 +149,7 @@ def _existing(folder: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise ExportUnwritable(path=path, reason=f"{error}; move the file that is there away") from error
-    return package
+    return dict(package)
 
 
 @contextmanager

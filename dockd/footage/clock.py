@@ -31,6 +31,7 @@ TOLERANCE = timedelta(minutes=5)
 LONGEST_ESTIMATE = timedelta(hours=12)
 """An mtime later than this after the start is not the end of a recording whose length is unknown."""
 
+_Support = tuple[int, int]
 _WIDEST_ZONE = timedelta(hours=14)
 _FAT_STEP = timedelta(seconds=2)
 _FIRST_RECORDER = datetime(2005, 1, 1, tzinfo=UTC)
@@ -320,20 +321,29 @@ def _choose(believed: list[_Witness], case: _Case) -> _Base | None:
         others = [w for w in believed if w is not witness]
         ranked = [(_support(r, others, case), r) for r in witness.readings if r.start is not None]
         if not _stands_alone(witness):
-            ranked = [(support, reading) for support, reading in ranked if support]
+            ranked = [(support, reading) for support, reading in ranked if support[0]]
         if ranked:
             # The first of the best: declared readings stand before others, earlier before later.
             most, reading = max(ranked, key=lambda each: each[0])
-            # A witness that does not stand alone and one other may both be shifted by the zone, and still agree.
             twins = (
-                r for n, r in ranked if n == most and r is not reading and (r.flag == reading.flag or not witness.solid)
+                r for support, r in ranked if r.start != reading.start and _ties(support, r, most, reading, witness)
             )
             return _Base(witness, reading, next(twins, None))
     return None
 
 
-def _support(reading: _Reading, others: list[_Witness], case: _Case) -> int:
-    return sum(_agreeing(reading, other, case) is not None for other in others)
+def _ties(support: _Support, other: _Reading, most: _Support, best: _Reading, witness: _Witness) -> bool:
+    """Whether as much speaks for another reading as for the best."""
+    if other.flag == best.flag:
+        return support == most
+    # A witness that does not stand alone and its one supporter may both be shifted by the zone.
+    return not witness.solid and support[0] == most[0]
+
+
+def _support(reading: _Reading, others: list[_Witness], case: _Case) -> _Support:
+    """How many others agree, and how many of them read as declared: that decides between equals."""
+    agreeing = [r for r in (_agreeing(reading, other, case) for other in others) if r is not None]
+    return len(agreeing), sum(not r.flag for r in agreeing)
 
 
 def _agreeing(base: _Reading, witness: _Witness, case: _Case) -> _Reading | None:

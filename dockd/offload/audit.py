@@ -33,7 +33,7 @@ _WALKED = 400
 _GONE = frozenset({errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ESTALE})
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<location>[^\\\r\n]+)")
 # file numbers and manifests carry the number of their visit (layout.py)
-_VISIT = re.compile(r"(?:-(\d{6,})-\d{5,}|/\.?visit-(\d{6,}))[^/]*\Z")
+_VISIT = re.compile(r"(?:-(\d{6,18})-\d{5,}\.|/\.?visit-(\d{6,18})\.)[^/]*\Z", re.ASCII)
 
 
 class Finding(StrEnum):

@@ -102,19 +102,28 @@ class FileReader:
 
     def _salvage(self, view: memoryview) -> int:
         """Reads a damaged range sector by sector, zero-filling and noting what cannot be read."""
-        view[:] = bytes(len(view))
-        for start in range(0, len(view), _SECTOR):
-            part = view[start : start + _SECTOR]
-            try:
-                count = os.preadv(self.fd, [part], self.offset + start)
-            except OSError as error:
-                if error.errno not in _DAMAGED:
-                    raise as_card_error(error, self.entry, self.offset + start) from error
-                self._require_card()
-                self._add_hole(self.offset + start, len(part))
-            else:
-                self.bytes_read += count
+        done = 0
+        while done < len(view):
+            start = self.offset + done
+            length = min(_SECTOR - start % _SECTOR, len(view) - done)
+            done += self._salvage_part(view[done : done + length], start)
         return len(view)
+
+    def _salvage_part(self, part: memoryview, start: int) -> int:
+        """Up to a sector's end: the bytes that came, or all of it as a hole."""
+        try:
+            count = os.preadv(self.fd, [part], start)
+        except OSError as error:
+            if error.errno not in _DAMAGED:
+                raise as_card_error(error, self.entry, start) from error
+            self._require_card()
+            part[:] = bytes(len(part))
+            self._add_hole(start, len(part))
+            return len(part)
+        if count == 0:
+            raise CardFileChanged(path=self.entry.display)
+        self.bytes_read += count
+        return count
 
     def _require_card(self) -> None:
         # A pulled card answers EIO too: without this, the rest of the file would become one hole.
@@ -142,17 +151,20 @@ def nothing_readable(reader: FileReader) -> bool:
 
 
 def read_again(entry: Entry, fd: int, sha256: str, buffer: memoryview) -> int:
-    """A second, independent read of the source; returns its length in bytes.
+    """A second, independent read of the source to its listed size; returns that in bytes.
 
-    Raises SourceUnsteady when the card returns other bytes. The source's pages are dropped
-    first, so that the answer comes from the card and not from memory.
+    Raises SourceUnsteady when the card returns other bytes, CardFileChanged when it returns fewer.
+    The source's pages are dropped first, so that the answer comes from the card and not from memory.
     """
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     digest, offset = hashlib.sha256(), 0
-    with blaming_card(entry, offset):
-        while count := os.preadv(fd, [buffer], offset):
-            digest.update(buffer[:count])
-            offset += count
+    while offset < entry.size:
+        with blaming_card(entry, offset):
+            count = os.preadv(fd, [buffer[: min(len(buffer), entry.size - offset)]], offset)
+        if count == 0:
+            raise CardFileChanged(path=entry.display)
+        digest.update(buffer[:count])
+        offset += count
     if digest.hexdigest() != sha256:
         raise SourceUnsteady(path=entry.display)
     return offset

@@ -287,7 +287,7 @@ def cases_of(session: Session, cert_nos: Iterable[str], frm: datetime, to: datet
     numbers = sorted(set(cert_nos))
     theirs = [work for chunk in chunks(numbers) for work in _at_work(session, CaseWorkRow.cert_no.in_(chunk), frm, to)]
     nobodys = _at_work(session, CaseWorkRow.cert_no.is_(None), frm, to, limit=_OWNERLESS)
-    return [*sorted(theirs, key=lambda work: (work.used_from, work.case_no)), *nobodys]
+    return [*sorted(theirs, key=lambda work: (work.used_from, work.case_no, work.cert_no)), *nobodys]
 
 
 def _at_work(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from dockd.errors import AlreadyRegistered, UnknownNumber
+from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
 from dockd.locale import N_, _
 from dockd.nouns import Recorder
 from dockd.register import ledger
@@ -227,12 +227,14 @@ def recorder_by_identity(session: Session, kind: str, value: str) -> list[str]:
     What was merely seen identifies nobody: makers give whole batches one volume label or serial,
     and a card may have been moved since.
     """
+    if not (value := _identity_value(value)):
+        return []
     query = (
         select(RecorderRow.device_no)
         .join(RecorderIdentityRow, RecorderIdentityRow.recorder_id == RecorderRow.id)
         .where(
             RecorderIdentityRow.kind == kind,
-            RecorderIdentityRow.value == _identity_value(value),
+            RecorderIdentityRow.value == value,
             RecorderIdentityRow.trusted,
         )
         .order_by(RecorderRow.device_no)
@@ -243,16 +245,25 @@ def recorder_by_identity(session: Session, kind: str, value: str) -> list[str]:
 def note_identity(session: Session, device_no: str, kind: str, value: str, *, now: datetime) -> None:
     """Remembers that a visit saw this recorder with this identity; a person's word for it stays.
 
-    Times only widen. Raises UnknownNumber. No ledger line: the visit's own line holds what was seen.
+    Times only widen; an empty identity is none. Raises UnknownNumber. No ledger line: the visit's own
+    line holds what was seen.
     """
-    _touch(session, get_row(session, device_no), kind, value, now)
+    recorder = get_row(session, device_no)
+    if value := _identity_value(value):
+        _touch(session, recorder, kind, value, now)
 
 
 def trust_identity(
     session: Session, device_no: str, kind: str, value: str, *, station_no: str, now: datetime, actor: str
 ) -> None:
-    """A person's word that this identity is this recorder's; said again it changes nothing. Raises UnknownNumber."""
-    row = _touch(session, get_row(session, device_no), kind, value, now)
+    """A person's word that this identity is this recorder's; said again it changes nothing.
+
+    Raises UnknownNumber, BadValue.
+    """
+    recorder = get_row(session, device_no)
+    if not (value := _identity_value(value)):
+        raise BadValue(what=kind, value="''", expected=_("printable characters"))
+    row = _touch(session, recorder, kind, value, now)
     if row.trusted:
         return
     row.trusted = True
@@ -261,7 +272,7 @@ def trust_identity(
         station_no=station_no,
         kind="recorder.identity_trusted",
         subject=f"recorder:{device_no}",
-        data={"device_no": device_no, "kind": kind, "value": row.value},
+        data={"device_no": device_no, "kind": kind, "value": value},
         at=now,
         actor=actor,
     )
@@ -282,7 +293,6 @@ def identities(session: Session, device_no: str) -> list[Identity]:
 
 
 def _touch(session: Session, recorder: RecorderRow, kind: str, value: str, now: datetime) -> RecorderIdentityRow:
-    value = _identity_value(value)
     query = select(RecorderIdentityRow).where(
         RecorderIdentityRow.recorder_id == recorder.id,
         RecorderIdentityRow.kind == kind,

@@ -32,8 +32,8 @@ attempt("unlink", lambda: os.unlink(batch))
 attempt("rename", lambda: os.rename(batch, batch + "2"))
 attempt("make", lambda: open(other + "2", "w"))
 attempt("link", lambda: os.link(batch, other + "3"))
-limits = [resource.getrlimit(kind)[1] for kind in
-          (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU, resource.RLIMIT_NOFILE, resource.RLIMIT_AS)]
+kinds = (getattr(resource, "RLIMIT_" + kind) for kind in ("CORE", "FSIZE", "CPU", "NOFILE", "AS"))
+limits = [resource.getrlimit(kind)[1] for kind in kinds]
 print(json.dumps({"weaker": weaker, "done": done, "limits": limits}))
 """
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -124,10 +125,8 @@ def test_any_values_survive_unchanged(values: SidecarValues):
 def test_a_damaged_sidecar_is_invalid_or_still_a_sidecar_never_an_error_of_another_kind(noise: bytes, at: int):
     data = bytearray(render_sidecar(FULL))
     data[at : at + len(noise)] = noise
-    try:
+    with contextlib.suppress(SidecarInvalid):
         assert isinstance(parse_sidecar(bytes(data)), SidecarValues)
-    except SidecarInvalid as error:
-        assert error.fields["reason"]
 
 
 def test_a_time_without_a_zone_is_not_written():

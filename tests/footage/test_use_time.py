@@ -149,6 +149,10 @@ def test_an_unreliable_container_and_an_mtime_of_unknown_zone_leave_the_zone_unp
     assert found == UseTime(START, END, "container+mtime", ("zone_unproven",), (END - 8 * HOUR,))
 
 
+def test_in_a_zone_without_an_offset_there_is_nothing_to_prove():
+    assert judge(wall=None, facts=container(START), zone=ZoneInfo("UTC")) == UseTime(START, END, "container+mtime")
+
+
 def test_an_unreliable_container_that_agrees_with_nobody_is_flagged_and_its_end_kept():
     found = judge(facts=container(START - timedelta(days=3)))
     assert (found.basis, found.flags) == ("name+mtime", ("disagree_container",))
@@ -271,8 +275,9 @@ def test_an_mtime_before_the_start_does_not_end_it():
 
 
 def test_an_mtime_twelve_hours_later_does_not_end_it():
-    assert judge(facts=NOTHING, mtime=START + 12 * HOUR).used_to == START + 12 * HOUR
-    found = judge(facts=NOTHING, mtime=START + 12 * HOUR + timedelta(seconds=1))
+    latest, wall = START + 12 * HOUR, WALL - 8 * HOUR
+    assert judge(wall, NOTHING, mtime=latest, zone=ZoneInfo("UTC")).used_to == latest
+    found = judge(wall, NOTHING, mtime=latest + timedelta(seconds=1), zone=ZoneInfo("UTC"))
     assert (found.used_to, found.flags) == (None, ("end_unknown", "disagree_mtime"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from datetime import timedelta
 from pathlib import Path
@@ -264,21 +265,27 @@ def test_a_file_of_more_than_a_mebibyte_is_refused(tmp_path: Path) -> None:
 
 # --- garbage -------------------------------------------------------------------------------------------
 
-_pieces = st.sampled_from(
-    ["agency", "store", "root", "exports", "bays", "hours", ": ", ":", "\n", "\n  ", "- ", "[", "]", "{", "}", "'", '"']
-    + ["&a", "*a", "!!", "!", "|", ">", "?", "%", "@", "#", "\t", "<<", "=", "~", "null", "1e9", "0x", "0b", ".inf"]
-    + ["2020-13-40", "1:2:3", "\x85", "\u2028", "\ufeff", "\x00", "---", "...", "城", "\U0001f600", "0" * 5000]
+_PIECES = (
+    "agency store root exports bays hours - [ ] { } ' \" &a *a !! ! | > ? % @ # << = ~ null 1e9 0x 0b .inf 2020-13-40"
+    " 1:2:3 --- ... 城 \U0001f600"
 )
+_pieces = st.sampled_from(
+    [*_PIECES.split(), ": ", ":", "\n", "\n  ", "\t", "\x85", "\u2028", "\ufeff", "\0", "0" * 5000]
+)
+
+
+def said(text: str) -> str | None:
+    """What is said of ``text``; None where it is accepted."""
+    try:
+        parse(text)
+    except DockdError as error:
+        return str(error)
+    return None
 
 
 @given(st.one_of(st.text(max_size=200), st.lists(_pieces, max_size=40).map("".join)))
 def test_garbage_is_refused_in_words_and_never_falls_through(text: str) -> None:
-    try:
-        settings = parse(text)
-    except DockdError as error:
-        assert str(error)
-    else:
-        assert settings.store.root.is_absolute()
+    assert said(text) != ""
 
 
 _values = st.recursive(
@@ -294,12 +301,7 @@ _keys = ["name", "root", "url", "hours", "warn_before", "reserve", "path", "colu
     st.dictionaries(st.sampled_from(_sections), st.one_of(_values, st.dictionaries(st.sampled_from(_keys), _values)))
 )
 def test_wrong_types_anywhere_are_refused_in_words(document: object) -> None:
-    import json
-
-    try:
-        parse(json.dumps(document))
-    except DockdError as error:
-        assert str(error)
+    assert said(json.dumps(document)) != ""
 
 
 # --- what other rooms know, too ---------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_the_reference_holds_every_key_with_its_default() -> None:
 
 def test_every_key_of_the_model_stands_in_the_reference() -> None:
     found = yamlfile.read_yaml(REFERENCE)
-    assert {keys for keys in keys_of(Document)} <= set(found.lines)
+    assert set(keys_of(Document)) <= set(found.lines)
 
 
 def test_above_every_key_stands_a_comment_in_chinese_and_in_english() -> None:
