@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
-from dockd.errors import UnknownNumber
+from dockd.errors import ExportUnwritable, UnknownNumber
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
@@ -45,14 +45,32 @@ def export(invocation: Invocation, file: str | None, since: str | None, name: st
     path, wanted = _wanted(settings, name, invocation.parse_time(since) if since else None)
     station = invocation.station()
     if file == "-":
-        write_inventory(station.register, station.zone, sys.stdout.buffer.write, wanted)
+        write_inventory(station.register, station.zone, _to_stdout, wanted)
         return
     if file is None:
-        os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+        _make_folder(os.path.dirname(path))
     done = export_inventory(station.register, station.zone, os.path.abspath(file or path), wanted)
     summary: dict[str, Any] = {"path": done.path, "rows": done.rows, "bytes": done.bytes, "sha256": done.sha256}
     lines = [(_("file"), done.path), (_("rows"), done.rows), (_("bytes"), done.bytes), ("SHA-256", done.sha256)]
     print_summary(summary, lines, as_json=as_json)
+
+
+def _to_stdout(data: bytes) -> None:
+    """Raises ExportUnwritable where standard output is a file that takes no more."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # its reader has seen enough
+    except OSError as error:
+        raise ExportUnwritable(path="-", reason=error.strerror or str(error)) from error
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise ExportUnwritable(path=path, reason=error.strerror or str(error)) from error
 
 
 def _wanted(settings: Settings, name: str | None, since: datetime | None) -> tuple[str, Inventory]:

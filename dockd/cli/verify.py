@@ -39,10 +39,15 @@ def verify(invocation: Invocation, since: str | None, as_json: bool) -> None:
 
 
 def _report(audit: Audit, as_json: bool) -> None:
-    from dockd.cli.output import print_listing, print_summary
+    from dockd.cli.output import print_listing, print_summary, say
     from dockd.offload.audit import Finding
 
-    summary: dict[str, Any] = {"checked": audit.checked, "bytes": audit.size, "ok": not audit.faults}
+    summary: dict[str, Any] = {
+        "checked": audit.checked,
+        "bytes": audit.size,
+        "ok": not audit.faults,
+        "cached": audit.cached,
+    }
     summary |= {finding.value: [_row(fault) for fault in audit.of(finding)] for finding in Finding}
     lines = [
         (_("files read"), audit.checked),
@@ -54,6 +59,12 @@ def _report(audit: Audit, as_json: bool) -> None:
         rows = [_row(fault) | {"finding": _finding_words()[fault.finding.value]} for fault in audit.faults]
         print_listing(rows, columns, as_json=False)
     print_summary(summary, lines, as_json=as_json)
+    if audit.cached:
+        say(
+            _("{count} files came from the page cache: this store's file system cannot show its medium.").format(
+                count=audit.cached
+            )
+        )
 
 
 def _row(fault: Fault) -> dict[str, Any]:

@@ -143,7 +143,10 @@ def _program_places() -> Iterator[str]:
     """Where Python, ffprobe, exiftool and their libraries lie."""
     yield from _SYSTEM
     yield from (sys.prefix, sys.base_prefix, sys.exec_prefix)
-    yield from (place for place in sys.path if place)
+    for place in filter(None, sys.path):
+        # A checkout may hold a station beside the code: only the package itself is needed of it.
+        installed = os.path.basename(place) in ("site-packages", "dist-packages")
+        yield place if installed else os.path.join(place, "dockd")
     for tool in (shutil.which("ffprobe"), shutil.which("exiftool"), sys.executable):
         if tool:
             bin_dir = os.path.dirname(os.path.realpath(tool))

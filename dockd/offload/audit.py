@@ -72,11 +72,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The result: ``checked`` files were read, ``size`` bytes of them; ``faults`` is what is wrong."""
+    """The result: ``checked`` files were read, ``size`` bytes of them; ``faults`` is what is wrong.
+
+    ``cached`` of them could not be shown to have come from the medium (a store on tmpfs has none).
+    """
 
     checked: int
     size: int
     faults: tuple[Fault, ...]
+    cached: int = 0
 
     def of(self, finding: Finding) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.faults if fault.finding is finding)
@@ -130,7 +134,7 @@ class _Run:
     def __init__(self, station: Station, since: datetime | None, watch: Watch) -> None:
         self.station, self.since, self.watch = station, since, watch
         self.root = str(station.store)
-        self.checked = self.size = 0
+        self.checked = self.size = self.cached = 0
         self.faults: list[Fault] = []
         rate = station.settings.verify.rate
         self._pace = Pace(rate).keep if rate else lambda count: None
@@ -164,6 +168,7 @@ class _Run:
         found = self._examine(holding)
         if isinstance(found, VerifiedVia):
             self.checked += 1
+            self.cached += found is VerifiedVia.CACHE
             return found
         finding, reason = found
         if finding is Finding.MISSING and holding.replaced:
@@ -324,12 +329,12 @@ class _Run:
         counts = {finding.value: 0 for finding in Finding}
         for fault in self.faults:
             counts[fault.finding.value] += 1
-        told = {"checked": self.checked, "bytes": self.size, "since": self.since, **counts}
+        told = {"checked": self.checked, "bytes": self.size, "cached": self.cached, "since": self.since, **counts}
         with self.station.register.write() as session:
             if self.since is None:
                 self._settle_healed(session)
             self._append(session, "store.verified", f"store:{self.station.station_no}", told)
-        return Audit(self.checked, self.size, tuple(self.faults))
+        return Audit(self.checked, self.size, tuple(self.faults), self.cached)
 
     def _settle_healed(self, session: Session) -> None:
         """Alerts whose file was found as it should be are closed by that fact."""

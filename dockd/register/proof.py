@@ -170,9 +170,10 @@ class Chain:
         self.seq, self.at, self.claimed, self.actual = line.seq, line.at, line.sha256, actual
 
     def _compare(self, line: Linked, told: Told, *, linked: bool) -> None:
-        if line.seq - told.seq != self.shift:  # said where it begins, not for every line after an inserted one
-            self.shift = line.seq - told.seq
-            self._say(line.seq, Finding.REORDERED, f"{told.seq}")
+        moved, self.shift = self.shift, line.seq - told.seq
+        if moved != self.shift:  # said where it begins, not for every line after an inserted one
+            if self.shift:
+                self._say(line.seq, Finding.REORDERED, f"{told.seq}")
         elif not linked:
             self._say(line.seq, Finding.UNLINKED)
         if wrong := self._wrong_columns(line, told):

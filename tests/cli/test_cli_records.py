@@ -20,6 +20,7 @@ from dockd.register.alerts import open_alert
 from dockd.register.ledger import verify_ledger
 from dockd.register.records import find_record
 from dockd.register.station import Station
+from dockd.register.tables import SidecarRow
 from dockd.visit.sidecars import write_sidecars
 
 Call = Callable[..., Any]
@@ -158,13 +159,14 @@ def test_tagging_again_changes_nothing_and_says_so(dockd: Call, station: Station
 def test_tagging_again_makes_good_for_a_sidecar_that_could_not_be_written(
     dockd: Call, station: Station, shelf: Shelf
 ) -> None:
-    footage = station.store / "footage"
-    footage.rename(station.store / "away")
-    failed = dockd("record", "tag", "1", "--title", "x")
-    assert failed.exit_code == 4
-    (station.store / "away").rename(footage)
+    dockd("record", "tag", "1", "--title", "x")
+    with station.register.write() as session:
+        lost = session.query(SidecarRow).filter_by(record_id=1, revision=1).one()
+        (station.store / lost.path).unlink()
+        session.delete(lost)
     assert dockd("record", "tag", "1", "--title", "x").exit_code == 0
-    assert len(list(footage.glob("**/*.xmp"))) == 4
+    assert (station.store / lost.path).exists()
+    assert dockd("verify").exit_code == 0
 
 
 def test_an_empty_value_clears_an_item(dockd: Call, station: Station, shelf: Shelf) -> None:
@@ -287,6 +289,18 @@ def test_the_csv_goes_to_standard_output_alone(station: Station, shelf: Shelf) -
     assert [row["title"] for row in rows] == ["first", "", ""]
     assert done.stderr == b""
     assert not os.path.exists(station.settings.inventory.path)
+
+
+def test_a_full_standard_output_ends_4(station: Station, shelf: Shelf) -> None:
+    command = [sys.executable, "-c", "from dockd.cli.main import main; main()", "-c", str(station.settings.file)]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*command, "inventory", "export", "-"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 4, done.stderr
+
+
+def test_a_file_where_the_exports_folder_should_be_ends_4(dockd: Call, station: Station, shelf: Shelf) -> None:
+    station.settings.inventory.path.parent.write_text("in the way")
+    assert dockd("inventory", "export").exit_code == 4
 
 
 def test_a_summary_and_the_csv_cannot_both_go_to_standard_output(dockd: Call, shelf: Shelf) -> None:

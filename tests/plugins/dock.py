@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -98,11 +100,11 @@ class Dock:
 
         return in_child(life) == -signal.SIGKILL
 
-    def settings(self, **store: Any) -> None:
-        """The station with other settings of its store (``reserve=…``)."""
+    def change(self, section: str, **values: Any) -> None:
+        """The station with other settings: ``change("store", reserve=…)``."""
         settings = self.station.settings
-        changed = settings.model_copy(update={"store": settings.store.model_copy(update=store)})
-        self.station = replace(self.station, settings=changed)
+        changed = getattr(settings, section).model_copy(update=values)
+        self.station = replace(self.station, settings=settings.model_copy(update={section: changed}))
 
     # --- what is there afterwards ----------------------------------------------------------------------
 
@@ -130,6 +132,11 @@ class Dock:
             data = (self.store / row.location).read_bytes()
             assert (sha256(data), len(data)) == (row.sha256, row.size), f"{row.location} is not what is said of it"
         return [(os.fsdecode(row.path), row.sha256) for row in rows]
+
+    def locations(self) -> list[tuple[str, str]]:
+        """(state, path in the store) of every place of footage, oldest first."""
+        with self.station.register.read() as session:
+            return [(row.state, row.path) for row in session.scalars(select(LocationRow).order_by(LocationRow.id))]
 
     def transfers(self) -> list[tuple[str, str | None, str | None]]:
         """(state, outcome, reason) of every transfer, in the order in which they were planned."""
@@ -224,3 +231,22 @@ def make_station(folder: Path, *, now: Callable[[], datetime]) -> None:
 def open_dock(folder: Path, files: Path, *, now: Callable[[], datetime]) -> Dock:
     """The station in ``folder`` with the card ``files``; close ``dock.station`` afterwards."""
     return Dock(open_station(load_settings(folder / "dockd.yaml"), now=now, actor="person:tester"), files)
+
+
+def require_no_leftovers(dock: Dock) -> None:
+    """No thread of the copy is alive, no file of card or store is open, and no name but a temp's is half a file."""
+    assert [thread.name for thread in threading.enumerate() if thread.daemon] == []
+    held = [path for path in _open_files() if path.startswith((str(dock.files), str(dock.card), f"{dock.store}/footage"))]
+    assert held == []
+    known = {path for _, path in dock.locations()}
+    for path in (dock.store / "footage").rglob("*"):
+        name = str(path.relative_to(dock.store))
+        assert path.is_dir() or name in known or name.endswith(".part"), f"{name} is visible and not stored"
+
+
+def _open_files() -> list[str]:
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{fd}"))
+    return found

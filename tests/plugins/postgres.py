@@ -1,8 +1,8 @@
 """A real PostgreSQL for the tests: started once per session from Debian's packages, one fresh database per test.
 
 It listens on a socket in a private folder only, is owned by an unprivileged user (the server refuses
-root), syncs nothing, and is stopped and removed at the end. Also the fixture ``register``, an empty
-register on SQLite and on PostgreSQL.
+root), syncs nothing, and is stopped and removed at the end, also when the tests are killed. Also the
+fixture ``register``, an empty register on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,36 @@ class Server:
         options = f"{OPTIONS} -k {self.folder}"
         self._call("pg_ctl", "-D", data, "-w", "-t", "60", "-l", f"{self.folder}/log", "-o", options, "start")
 
-    def stop(self) -> None:
-        self._call("pg_ctl", "-D", f"{self.folder}/data", "-w", "-m", "immediate", "stop")
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Stops the server and removes its folder when the block ends, or this process in whatever way.
+
+        A shell outside the session waits for the end of its input, which nobody but this process holds open.
+        """
+        stop = f"'{self.binaries}/pg_ctl' -D '{self.folder}/data' -w -m immediate stop"
+        guard = subprocess.Popen(
+            ["sh", "-c", f"cat; {stop}; rm -rf '{self.folder}'"],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **self._person(),
+        )
+        assert guard.stdin
+        try:
+            yield
+        finally:
+            guard.stdin.close()
+            guard.wait()
+
+    def _person(self) -> dict[str, Any]:
+        """How subprocess becomes the server's user."""
+        owner = pwd.getpwnam(self.user)
+        return {"user": self.user, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
 
     def _call(self, program: str, *arguments: str) -> None:
         """Runs one of the server's programs as its user; nothing of the caller's environment or folder goes along."""
-        person: dict[str, Any] = {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []}
         # Into a file: the server keeps what it inherits open, so that a pipe would never end.
         with open(self.folder / "calls", "a") as calls:
             done = subprocess.run(
@@ -75,7 +100,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=calls,
                 stderr=calls,
-                **(person if os.geteuid() == 0 else {}),
+                **self._person(),
             )
         if done.returncode:
             raise RuntimeError((self.folder / "calls").read_text(errors="replace")[-2000:])
@@ -106,16 +131,12 @@ def postgres_server() -> Iterator[Server]:
     # A short path: the name of a socket holds 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="dockd-pg-", dir="/tmp"))
     server = Server(binaries, folder, unprivileged_user())
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(folder, server.user)
+    if os.geteuid() == 0:
+        shutil.chown(folder, server.user)
+    with server.guarded():
         server.start()
-        try:
-            yield server
-        finally:
-            server.stop()
-    finally:
-        shutil.rmtree(folder)
+        yield server
+    shutil.rmtree(folder, ignore_errors=True)  # the guard emptied it; /tmp lets only root or its owner remove it
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from dockd.errors import LedgerBroken, StoreError, StoreFull, StoreMissing
-from dockd.register import disk, mirror as mirroring
+from dockd.register import disk
+from dockd.register import mirror as mirroring
 from dockd.register.ledger import mirror_ledger
 from dockd.register.session import Register
 from dockd.register.tables import EventRow
