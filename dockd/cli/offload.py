@@ -67,8 +67,8 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
     def work(send: Callable[[Progress], None], lifeline: Lifeline) -> Any:
         from dockd import log
         from dockd.register.visits import show_visit
-        from dockd.visit.copying import Guards
         from dockd.visit.meter import Meter
+        from dockd.visit.numbers import Guards
         from dockd.visit.story import attend
 
         # On a terminal the summary says it better; a service or a script gets the journal's lines.

@@ -74,6 +74,25 @@ def rename_without_replacing(old: str, new: str) -> None:
     os.unlink(old)
 
 
+def move_aside(root: str, relative: str, target: str) -> str:
+    """``root/relative`` is ``root/target`` now, or the first ``target.N`` that is free: nothing is ever replaced.
+
+    Returns where it is; both directories are on the medium. Raises FileNotFoundError if it is gone.
+    """
+    make_directories(root, os.path.dirname(target))
+    number, name = 0, target
+    while True:
+        try:
+            rename_without_replacing(f"{root}/{relative}", f"{root}/{name}")
+            break
+        except FileExistsError:
+            number += 1
+            name = f"{target}.{number}"
+    fsync_directory(os.path.dirname(f"{root}/{name}"))
+    fsync_directory(os.path.dirname(f"{root}/{relative}"))
+    return name
+
+
 def fsync_directory(path: str) -> None:
     """The directory's entries are on the medium."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

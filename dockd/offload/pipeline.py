@@ -25,7 +25,9 @@ from dockd.errors import (
     CardFileUnreadable,
     CardGone,
     ProofFailed,
+    SourceUnsteady,
     StoreFull,
+    StoreMissing,
     store_error,
 )
 from dockd.nouns import Entry, Hole, ParsedName
@@ -179,19 +181,34 @@ class _Run:
         self._to_writer: Channel[_Message] = Channel(_BUFFERS * 4)
         self._to_prover: Channel[_Copied] = Channel(_IN_PROOF)
         self._group: list[tuple[_Copied, Proven]] = []
+        self._root = (0, 0)
+        self._folders: set[str] = set()
 
     def run(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the three threads to their end; returns the jobs that must be copied again."""
         if not jobs:
             return []
+        with durable.blaming_store(self._around.store):
+            self._root = self._identify_root()
         for _ in range(_BUFFERS):
             self._free.put(memoryview(bytearray(CHUNK)))
         stages = (lambda: self._read_all(jobs), self._write_all, self._prove_all)
         threads = [threading.Thread(target=self._guard, args=(stage,), daemon=True) for stage in stages]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            # Interrupted: no one may write on once the caller has let go of the card's lock.
+            # The reader is not waited for: it writes nothing, and its card may never answer.
+            self._stop()
+            for thread in threads[1:]:
+                thread.join()
+            raise
+        finally:
+            for copied in self._to_prover.drain():
+                os.close(copied.fd)
         if self._errors:
             raise self._errors[0]
         return self._redo
@@ -203,8 +220,11 @@ class _Run:
             pass
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread, never swallowed
             self._errors.append(error)
-            for channel in (self._free, self._to_writer, self._to_prover):
-                channel.stop()
+            self._stop()
+
+    def _stop(self) -> None:
+        for channel in (self._free, self._to_writer, self._to_prover):
+            channel.stop()
 
     # --- reader ---------------------------------------------------------------------------------
 
@@ -216,12 +236,14 @@ class _Run:
             try:
                 self._read_one(job)
             except CardError as error:
-                self._result.card_gone = isinstance(error, CardGone)
-                self._to_writer.put(_Failed(job, error))
+                # Whatever a pulled card answers, its temps wait for its return.
+                self._result.card_gone = isinstance(error, CardGone) or not self._around.access.is_there()
+                gone = CardGone(path=job.entry.display)
+                self._to_writer.put(_Failed(job, gone if self._result.card_gone else error))
         self._to_writer.close()
 
     def _read_one(self, job: Job) -> None:
-        reader = FileReader(job.entry, self._open(job), self._around.access)
+        reader = FileReader(job.entry, self._around.access.open(job.entry), self._around.access)
         try:
             check_unchanged(reader.fd, job.entry)
             if job.resume and job.marks:
@@ -238,14 +260,6 @@ class _Run:
             os.close(reader.fd)
             self._result.bytes_read += reader.bytes_read
 
-    def _open(self, job: Job) -> int:
-        try:
-            return self._around.access.open(job.entry)
-        except CardError as error:
-            if isinstance(error, CardGone) or self._around.access.is_there():
-                raise
-            raise CardGone(path=job.entry.display) from error
-
     def _buffer(self) -> memoryview:
         view = self._free.get()
         if view is None:
@@ -254,13 +268,13 @@ class _Run:
 
     def _take_up(self, job: Job, reader: FileReader) -> None:
         with durable.blaming_store(self._around.store):
-            fd = os.open(f"{self._around.store}/{job.temp}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             buffer = self._buffer()
+            fd = os.open(f"{self._around.store}/{job.temp}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 reader.hasher, reader.offset = prove_prefix(fd, job.marks, buffer)
             finally:
                 os.close(fd)
-                self._free.put(buffer)
+            self._free.put(buffer)
 
     def _finish(self, job: Job, reader: FileReader) -> None:
         digest = reader.finish()
@@ -292,7 +306,8 @@ class _Run:
                     self._to_prover.put(replace(message, fd=fd), min(weight, _IN_PROOF))
                     fd = -1
                 else:
-                    fd = self._abandon(message, fd)
+                    begun, fd = fd, -1
+                    self._abandon(message, begun)
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -300,27 +315,51 @@ class _Run:
 
     def _begin(self, begin: _Begin) -> int:
         job, around = begin.job, self._around
-        path = f"{around.store}/{job.temp}"
+        around.before_write()
         with durable.blaming_store(around.store):
-            self._require_room(job.entry.size - begin.offset)
-            around.before_write()
-            durable.make_directories(around.store, os.path.dirname(job.temp))
-            if job.resume:
-                around.books.resumed(job.observation_id, begin.offset)
-                os.chmod(path, 0o640)  # it may have been sealed just before the crash
-                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-                os.ftruncate(fd, begin.offset)
-            else:
-                fd = durable.create_temp(path)
-            try:
-                durable.preallocate(fd, job.entry.size)
-            except OSError:
-                os.close(fd)
-                raise
+            self._require_root()
+            self._require_room(job)
+            self._require_folder(os.path.dirname(job.temp))
+        if job.resume:
+            around.books.resumed(job.observation_id, begin.offset)
+        with durable.blaming_store(around.store):
+            fd = self._open_temp(begin)
         around.passed(Step.TEMP_CREATED)
         return fd
 
-    def _require_room(self, need: int) -> None:
+    def _open_temp(self, begin: _Begin) -> int:
+        path = f"{self._around.store}/{begin.job.temp}"
+        if begin.job.resume:
+            os.chmod(path, 0o640)  # it may have been sealed just before the crash
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        else:
+            fd = durable.create_temp(path)
+        try:
+            os.ftruncate(fd, begin.offset)
+            durable.preallocate(fd, begin.job.entry.size)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def _identify_root(self) -> tuple[int, int]:
+        found = os.stat(self._around.store)
+        return found.st_dev, found.st_ino
+
+    def _require_root(self) -> None:
+        # Under an unmounted store lies a directory that would take everything, on the wrong disk.
+        if self._identify_root() != self._root:
+            raise StoreMissing(path=self._around.store)
+
+    def _require_folder(self, folder: str) -> None:
+        if folder not in self._folders:
+            durable.make_directories(self._around.store, folder)
+            self._folders.add(folder)
+
+    def _require_room(self, job: Job) -> None:
+        """Raises StoreFull unless the rest of the file fits: a temp that is taken over holds its space already."""
+        held = os.lstat(f"{self._around.store}/{job.temp}").st_blocks * 512 if job.resume else 0
+        need = max(0, job.entry.size - held)
         fs = os.statvfs(self._around.store)
         free, reserve = fs.f_bavail * fs.f_frsize, self._around.reserve(fs.f_blocks * fs.f_frsize)
         if free - need < reserve:
@@ -342,20 +381,19 @@ class _Run:
             around.books.mark(job.observation_id, end, chunk.mark)
             around.passed(Step.MARK_KEPT)
 
-    def _abandon(self, failed: _Failed, fd: int) -> int:
+    def _abandon(self, failed: _Failed, fd: int) -> None:
         """The card's trouble: a temp with hope of more is kept for the card's return, else removed."""
         job, error = failed.job, failed.error
+        has_temp = fd >= 0 or job.resume
         if fd >= 0:
             os.close(fd)
-        has_temp = fd >= 0 or job.resume
-        keep = has_temp and isinstance(error, CardGone)
+        keep = has_temp and _is_worth_keeping(job, error)
         self._around.books.failed(job.observation_id, reason_of(error), keep_temp=keep)
         if has_temp and not keep:
             with durable.blaming_store(self._around.store):
                 durable.remove_durably(f"{self._around.store}/{job.temp}")
         self._result.failures.append(Failure(job, error))
         self._around.watch.settled(job.entry, 0)
-        return -1
 
     # --- prover ---------------------------------------------------------------------------------
 
@@ -375,17 +413,26 @@ class _Run:
         return len(self._group) < _GROUP_FILES and total < _GROUP_BYTES
 
     def _prove_one(self, copied: _Copied) -> None:
+        try:
+            proven = self._prove(copied)
+        except BaseException:
+            os.close(copied.fd)
+            raise
+        if proven is None:
+            os.close(copied.fd)
+            self._set_aside(copied.job)
+        else:
+            self._group.append((copied, proven))
+
+    def _prove(self, copied: _Copied) -> Proven | None:
+        """The proof of a copy that is about to join the group, None where the medium returned other bytes."""
         self._around.watch.proving(copied.job.entry)
         found = self._read_back(copied)
         if (found.sha256, found.size) != (copied.sha256, copied.job.entry.size):
-            self._set_aside(copied)
-            return
+            return None
         if any(proven.sha256 == copied.sha256 for _, proven in self._group):
             self._keep_group()  # equal bytes are settled one after the other
-        proven = Proven(
-            copied.job.observation_id, copied.sha256, found.size, found.via, self._around.now(), copied.holes
-        )
-        self._group.append((copied, proven))
+        return Proven(copied.job.observation_id, copied.sha256, found.size, found.via, self._around.now(), copied.holes)
 
     def _read_back(self, copied: _Copied) -> ReadBack:
         around, mtime = self._around, copied.job.entry.mtime_ns
@@ -400,15 +447,12 @@ class _Run:
         around.passed(Step.READ_BACK)
         return found
 
-    def _set_aside(self, copied: _Copied) -> None:
+    def _set_aside(self, job: Job) -> None:
         """The medium returned other bytes: the temp is kept as evidence and the file copied once more."""
-        os.close(copied.fd)
-        around, job = self._around, copied.job
-        aside = f"{QUARANTINE}/{os.path.basename(job.final)}.differs-{job.attempt}"
+        around = self._around
         with durable.blaming_store(around.store):
-            durable.make_directories(around.store, QUARANTINE)
-            os.replace(f"{around.store}/{job.temp}", f"{around.store}/{aside}")
-            durable.fsync_directory(f"{around.store}/{QUARANTINE}")
+            aside = f"{QUARANTINE}/{os.path.basename(job.final)}.differs-{job.attempt}"
+            durable.move_aside(around.store, job.temp, aside)
         around.books.again(job.observation_id, job.temp)
         self._redo.append(replace(job, resume=False, marks=(), attempt=job.attempt + 1))
 
@@ -443,7 +487,8 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
             if found.known is None:
                 placed.append(placed_now)
             else:
-                durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
+                with durable.blaming_store(around.store):
+                    durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
                 around.books.stored_again(placed_now, found.known)
                 again.append(job.observation_id)
         else:
@@ -471,26 +516,37 @@ def _settle(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], aro
 
 def _place(job: Job, proven: Proven, around: Surroundings) -> Placed:
     temp, final = f"{around.store}/{job.temp}", f"{around.store}/{job.final}"
-    try:
-        durable.rename_without_replacing(temp, final)
-    except FileExistsError as error:
-        if not durable.same_file(temp, final):
-            raise ProofFailed(text=f"{job.final}: a file that the register does not know stands there") from error
-        os.unlink(temp)
-    except OSError as error:
-        raise store_error(error, around.store) from error
+    with durable.blaming_store(around.store):
+        try:
+            durable.rename_without_replacing(temp, final)
+        except FileExistsError as error:
+            if not durable.same_file(temp, final):
+                raise ProofFailed(text=f"{job.final}: a file that the register does not know stands there") from error
+            os.unlink(temp)
     around.passed(Step.RENAMED)
     return Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())
 
 
 def is_present(store: str, known: KnownFootage) -> bool:
-    """Whether the stored file is still there with its size; raises StoreError when the store cannot say."""
+    """Whether the stored file is still there with its size, and not known to be altered.
+
+    Raises StoreError when the store cannot say.
+    """
+    if known.altered:
+        return False
     try:
         return os.lstat(f"{store}/{known.location}").st_size == known.size
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise store_error(error, store) from error
+
+
+def _is_worth_keeping(job: Job, error: CardError) -> bool:
+    """Whether a temp can be completed later, or holds proven bytes that the card may never give again."""
+    if isinstance(error, CardGone):
+        return True
+    return bool(job.marks) and not isinstance(error, CardFileChanged | SourceUnsteady)
 
 
 def reason_of(error: CardError) -> str:

@@ -181,7 +181,7 @@ def prove_prefix(temp_fd: int, marks: tuple[tuple[int, str], ...], buffer: memor
     proven = (digest.copy(), 0)
     for end, prefix in marks:
         while offset < end:
-            count = os.preadv(temp_fd, [buffer[: min(len(buffer), end - offset)]], offset)
+            count = _read_temp(temp_fd, buffer[: min(len(buffer), end - offset)], offset)
             if count == 0:
                 return proven
             digest.update(buffer[:count])
@@ -190,6 +190,16 @@ def prove_prefix(temp_fd: int, marks: tuple[tuple[int, str], ...], buffer: memor
             return proven
         proven = (digest.copy(), end)
     return proven
+
+
+def _read_temp(fd: int, view: memoryview, offset: int) -> int:
+    """As preadv; a sector of the store that cannot be read proves nothing and is written anew."""
+    try:
+        return os.preadv(fd, [view], offset)
+    except OSError as error:
+        if error.errno in _DAMAGED:
+            return 0
+        raise
 
 
 def as_card_error(error: OSError, entry: Entry, offset: int) -> CardError:

@@ -131,12 +131,11 @@ def _head_and_lines(register: Register, station_no: str, after: int) -> tuple[He
 
 
 def _verify_head(chain: Chain, head: Head | None, found: Findings) -> None:
-    end = Head(chain.seq, chain.actual)
-    if (head or Head()).seq > end.seq:
-        missing = head.seq if head else end.seq
-        found.add(Where.REGISTER, end.seq + 1, Finding.TAIL_CUT, until=missing)
-    elif (head or Head()) != end:
-        found.add(Where.REGISTER, end.seq, Finding.HEAD_DIFFERS)
+    named = head or Head()
+    if named.seq > chain.seq:
+        found.add(Where.REGISTER, chain.seq + 1, Finding.TAIL_CUT, until=named.seq)
+    elif named.seq < chain.seq or named.sha256 not in (chain.claimed, chain.actual):
+        found.add(Where.REGISTER, chain.seq, Finding.HEAD_DIFFERS)
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Row, ScalarSelect, Select, delete, func, literal_column, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dockd.errors import UnknownNumber
 from dockd.law.completeness import tags_complete
@@ -421,10 +421,23 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
         None if wanted.used_to is None else RecordRow.used_from <= wanted.used_to,
         None if wanted.visit_id is None else RecordRow.visit_id == wanted.visit_id,
         None if wanted.media is None else RecordRow.media_type == wanted.media.value,
-        # said exactly as the partial index says it
-        literal_column("record.owner_state <> 'assigned'", Boolean) if wanted.unassigned else None,
+        RecordRow.id.in_(_waiting()) if wanted.unassigned else None,
     ]
     return [condition for condition in said if condition is not None]
+
+
+def _waiting() -> Select[int]:
+    """Records that wait for an officer, read from the partial index that holds no others.
+
+    SQLite uses that index only where its condition is said in the same words and its column is
+    asked for; in a query of its own, because an order by id would lead it through the whole table.
+    """
+    waiting = aliased(RecordRow, name="waiting")
+    unassigned = literal_column("waiting.owner_state <> 'assigned'", Boolean)
+    return select(waiting.id).where(unassigned, waiting.stored_at > _LONG_AGO)
+
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _named(cert_no: str) -> Select[int]:

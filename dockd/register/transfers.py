@@ -21,6 +21,7 @@ from dockd.register.tables import (
     FootageRow,
     JournalRow,
     LocationRow,
+    LocationState,
     ObservationRow,
     RecordRow,
     TransferRow,
@@ -51,6 +52,7 @@ class KnownFootage:
     record_id: int | None
     recorder_id: int | None
     card_instance: str
+    altered: bool = False  # an audit found other bytes in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ def _known() -> Select[*tuple[Any, ...]]:
             FootageRow.recorder_id,
             FootageRow.card_instance,
             LocationRow.path.label("location"),
+            LocationRow.state.label("location_state"),
             RecordRow.id.label("record_id"),
         )
         .join(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest))
@@ -200,6 +203,7 @@ def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
         record_id=row.record_id,
         recorder_id=row.recorder_id,
         card_instance=row.card_instance,
+        altered=row.location_state == LocationState.ALTERED,
     )
 
 
@@ -525,8 +529,11 @@ def mark_already_stored(session: Session, observation_id: int, known: KnownFoota
 
 
 def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, actor: str) -> None:
-    """A stored file that was missing from the store has been copied anew: a further place of the same footage."""
-    session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state="missing"))
+    """A stored file that is missing from the store or altered was copied anew: a further place of the same footage."""
+    if not known.altered:
+        session.execute(
+            update(LocationRow).where(LocationRow.path == known.location).values(state=LocationState.MISSING)
+        )
     session.add(
         LocationRow(
             footage_id=known.footage_id,
@@ -555,7 +562,12 @@ def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit
         subject=f"footage:{known.file_no}",
         at=placed.at,
         actor=actor,
-        data={"location": placed.final, "missing": known.location, "sha256": known.sha256, "visit_id": visit.id},
+        data={
+            "location": placed.final,
+            "altered" if known.altered else "missing": known.location,
+            "sha256": known.sha256,
+            "visit_id": visit.id,
+        },
     )
 
 

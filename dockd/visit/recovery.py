@@ -17,10 +17,11 @@ from dockd.register import alerts, ledger, transfers, visits
 from dockd.register.station import Station
 from dockd.register.tables import RecorderRow, VisitRow, VisitState
 from dockd.register.transfers import HeldTemp
-from dockd.visit.copying import Guards, Numbers, surroundings
+from dockd.visit.copying import surroundings
 from dockd.visit.follow import follow_up
 from dockd.visit.look import profile_named
 from dockd.visit.meter import Meter
+from dockd.visit.numbers import Guards, Numbers
 
 
 @dataclass(frozen=True, slots=True)

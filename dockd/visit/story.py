@@ -16,12 +16,14 @@ from dockd.register.ledger import mirror_ledger
 from dockd.register.station import Station
 from dockd.register.visits import NewVisit
 from dockd.visit.clock import is_synchronised
-from dockd.visit.copying import Guards, Numbers, card_access, copy, make_plan, release, surroundings
+from dockd.visit.copying import card_access, copy, release, surroundings
 from dockd.visit.follow import follow_up
 from dockd.visit.identify import tell
 from dockd.visit.journal import journal_visit
 from dockd.visit.look import Card, Sight, look_at, open_card
 from dockd.visit.meter import Meter
+from dockd.visit.numbers import Guards, Numbers
+from dockd.visit.planning import make_plan
 from dockd.visit.recovery import recover_visits
 from dockd.visit.request import Phase, VisitRequest
 

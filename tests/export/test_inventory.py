@@ -21,7 +21,7 @@ from dockd.errors import ExportUnwritable
 from dockd.export import inventory
 from dockd.export.columns import COLUMNS
 from dockd.export.inventory import Inventory, export_inventory, guard_formula, write_inventory
-from dockd.nouns import LateKind, MediaType, OwnerState
+from dockd.nouns import INVENTORY_COLUMNS, LateKind, MediaType, OwnerState
 from dockd.register.records import revise_record
 from dockd.register.session import Register
 
@@ -60,6 +60,10 @@ def test_the_columns_are_those_that_others_rely_on() -> None:
         "保存类别,保存期限至,接入时间,储存时间,储存时限,是否超时,例外事由,采集站编号,采集口,校验算法,校验值,校验时间,"
         "存储位置,归属状态,著录完整,作为证据,光盘编号,归档日期,备注,超时类别,设备种类,单位"
     )
+
+
+def test_the_configuration_can_choose_every_column_and_no_other() -> None:
+    assert tuple(column.name for column in COLUMNS) == INVENTORY_COLUMNS
 
 
 def test_a_row_says_all_that_is_known(register: Register, shelf: Shelf, rows: Callable[..., Any]) -> None:

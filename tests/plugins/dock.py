@@ -23,7 +23,7 @@ from dockd.register import recorders, visits
 from dockd.register.station import Station, create_station, open_station
 from dockd.register.tables import FootageRow, LocationRow, TransferRow
 from dockd.settings import load_settings
-from dockd.visit.copying import Guards
+from dockd.visit.numbers import Guards
 from dockd.visit.meter import Meter
 from dockd.visit.request import VisitRequest
 from dockd.visit.story import attend

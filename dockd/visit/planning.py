@@ -1,0 +1,169 @@
+"""What to do with each file of a card, written down before the first byte is copied: listing and plan in one commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from dockd.footage.clock import plausible_mtime
+from dockd.nouns import Classified, Entry, EntryType
+from dockd.offload.layout import file_no, final_path, temp_path
+from dockd.offload.pipeline import Job, is_present
+from dockd.offload.plan import Decision, decide
+from dockd.register import transfers, visits
+from dockd.register.station import Station
+from dockd.register.transfers import HeldTemp, KnownFootage, Planned
+from dockd.visit.look import Card, Sight, digest_of
+from dockd.visit.numbers import Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the register remembers of this card, by path on it; ``present`` are known files still in the store."""
+
+    known: Mapping[bytes, KnownFootage]
+    present: frozenset[bytes]
+    waiting: Mapping[bytes, HeldTemp]
+    held: Sequence[HeldTemp]
+
+
+def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> list[Job]:
+    """Keeps listing and plan in the register, in one commit; returns the copies to make."""
+    memory = _remember(card, sight, station, numbers)
+    telling = {e.path for e in sight.listing.entries if _tells_apart(e, card, station)}
+    planned = [
+        _plan_one(seq, entry, classified, _decide(entry, classified, memory, entry.path in telling), station, numbers)
+        for seq, (entry, classified) in enumerate(sight.pairs, 1)
+    ]
+    files = [p for p in planned if p.entry.type is not EntryType.DIRECTORY or p.entry.error]
+    with station.register.write() as session:
+        ids = _keep(session, card, sight, planned, files, station, numbers)
+        _drop_unfit(session, memory, str(station.store))
+        return [
+            _as_job(session, p, ids[p.seq], sight, card, numbers, tells=p.entry.path in telling)
+            for p in files
+            if p.outcome is None
+        ]
+
+
+def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> Memory:
+    store = str(station.store)
+    with station.register.read() as session:
+        known = transfers.known_on_card(
+            session,
+            card_instance=card.identity.instance,
+            recorder_id=numbers.recorder_id,
+            paths=[e.path for e in sight.listing.entries if e.type is EntryType.FILE],
+        )
+        held = transfers.held_temps(session, card_instance=card.identity.instance)
+    waiting = {
+        h.path: h
+        for h in held
+        if h.recorder_id == numbers.recorder_id and h.temp and os.path.isfile(f"{store}/{h.temp}")
+    }
+    present = frozenset(path for path, footage in known.items() if is_present(store, footage))
+    return Memory(known, present, waiting, held)
+
+
+def _tells_apart(entry: Entry, card: Card, station: Station) -> bool:
+    """Whether the entry's mtime can tell two files apart (a reset clock gives new footage an old time)."""
+    wall = card.identity.mtime_is_wall
+    return plausible_mtime(entry.mtime_ns, station.now(), mtime_is_wall=wall, zone=station.zone)
+
+
+def _decide(entry: Entry, classified: Classified, memory: Memory, plausible: bool) -> Decision:
+    return decide(
+        entry,
+        classified,
+        known=memory.known.get(entry.path),
+        known_present=entry.path in memory.present,
+        held=memory.waiting.get(entry.path),
+        plausible=plausible,
+    )
+
+
+def _plan_one(
+    seq: int, entry: Entry, classified: Classified, decision: Decision, station: Station, numbers: Numbers
+) -> Planned:
+    base = Planned(seq=seq, entry=entry, media=classified.media, place=classified.place)
+    if decision.outcome is not None:
+        known = decision.known
+        return replace(
+            base,
+            outcome=decision.outcome,
+            reason=decision.reason,
+            final=known.location if known else None,
+            file_no=known.file_no if known else None,
+            sha256=known.sha256 if known else None,
+        )
+    if held := decision.held:
+        return replace(base, temp=held.temp, final=held.final, file_no=held.file_no, adopts=held)
+    day = numbers.docked_at.astimezone(station.zone).date()
+    number = file_no(station.station_no, day, numbers.visit_id, seq)
+    final = final_path(day, numbers.device_no, number, entry.name)
+    return replace(base, temp=temp_path(final), final=final, file_no=number)
+
+
+def _keep(
+    session: Session,
+    card: Card,
+    sight: Sight,
+    planned: Sequence[Planned],
+    files: Sequence[Planned],
+    station: Station,
+    numbers: Numbers,
+) -> dict[int, int]:
+    ids = transfers.keep_listing(
+        session, visit_id=numbers.visit_id, card_instance=card.identity.instance, planned=planned
+    )
+    transfers.keep_plan(session, visit_id=numbers.visit_id, planned=files, ids=ids)
+    visits.note_listing(
+        session,
+        numbers.visit_id,
+        entries=len(planned),
+        files=len(files),
+        size=sum(p.entry.size for p in files),
+        sha256=digest_of(sight.listing),
+        at=station.now(),
+        actor=station.actor,
+    )
+    return ids
+
+
+def _as_job(
+    session: Session, planned: Planned, observation_id: int, sight: Sight, card: Card, numbers: Numbers, *, tells: bool
+) -> Job:
+    entry = planned.entry
+    seen = numbers.docked_at
+    if tells:
+        first = visits.first_docked(
+            session,
+            card_instance=card.identity.instance,
+            path_hash=transfers.path_key(entry.path),
+            size=entry.size,
+            mtime_ns=entry.mtime_ns,
+        )
+        seen = min(first or seen, seen)
+    if not (planned.temp and planned.final and planned.file_no):
+        raise ValueError("a file that is to be copied has no names yet")
+    return Job(
+        observation_id=observation_id,
+        entry=entry,
+        temp=planned.temp,
+        final=planned.final,
+        file_no=planned.file_no,
+        docked_at=seen,
+        parsed=sight.classified[planned.seq - 1].parsed,
+        resume=planned.adopts is not None,
+        marks=planned.adopts.journal if planned.adopts and tells else (),
+    )
+
+
+def _drop_unfit(session: Session, memory: Memory, store: str) -> None:
+    """Transfers of kept temps that are gone from the store: nothing is left to resume."""
+    for held in memory.held:
+        if held.path not in memory.waiting and not os.path.lexists(f"{store}/{held.temp}"):
+            transfers.drop_transfer(session, held.observation_id, reason="temp_gone")
