@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -108,15 +108,15 @@ def jsonable(value: object) -> Any:
 
 
 def printable(text: str) -> str:
-    """``text`` with every control and reordering character made visible, but for the line break."""
-    return _HIDDEN.sub(lambda found: _escape(ord(found[0])), text)
+    """``text`` with every control, reordering and invisible character made visible, but for the line break."""
+    return text if text.isprintable() else "".join(_shown(c) for c in text)
 
 
-# C0 and C1 controls, marks that reorder text, and the surrogates that stand for bytes that are not UTF-8.
-_HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
-
-def _escape(code: int) -> str:
+def _shown(c: str) -> str:
+    # Cc and Cf: controls and marks; Cs: bytes that are not UTF-8; Zl and Zp: Unicode's own line ends.
+    if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return c
+    code = ord(c)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -18,6 +18,7 @@ TEMP_SUFFIX = ".part"
 UNKNOWN_RECORDER = "_unregistered"
 
 _PART_BYTES = 200  # a file system's name has at most 255
+_TEMP = re.compile(r"[^.].*-\d{6,}-\d{5,}\.[0-9a-z]{1,8}\.part")
 _EXTENSION = re.compile(rb"\.([0-9A-Za-z]{1,8})\Z")
 
 
@@ -39,6 +40,11 @@ def final_path(docked_on: date, device_no: str | None, number: str, original_nam
 def temp_path(final: str) -> str:
     """The temp of ``final``: in the same directory, so that a rename is enough."""
     return final + TEMP_SUFFIX
+
+
+def is_temp(name: str) -> bool:
+    """Whether a file in a footage folder is a temp of a copy, and not of a sidecar or manifest that is being written."""
+    return _TEMP.fullmatch(name) is not None
 
 
 def manifest_path(docked_on: date, device_no: str | None, visit_id: int) -> str:

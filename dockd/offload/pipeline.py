@@ -481,7 +481,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
     placed: list[Placed] = []
     again: list[int] = []
     for job, proven in group:
-        found = _settle(job, proven, equals, around)
+        found = settle_proven(job, proven, equals, around)
         if found.known is None or found.again:
             placed_now = _place(job, proven, around)
             if found.known is None:
@@ -504,7 +504,8 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
     return frozenset(again) | {p.proven.observation_id for p in placed}
 
 
-def _settle(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], around: Surroundings) -> Settlement:
+def settle_proven(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], around: Surroundings) -> Settlement:
+    """What the proven bytes are, given footage with ``equals`` digests."""
     return settle(
         job.entry.path,
         job.parsed,

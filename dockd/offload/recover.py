@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dockd.nouns import Entry, EntryType
 from dockd.offload import durable
-from dockd.offload.layout import QUARANTINE, TEMP_SUFFIX
-from dockd.offload.pipeline import Job, Surroundings, place_proven
+from dockd.offload.layout import QUARANTINE, is_temp
+from dockd.offload.pipeline import Job, Surroundings, place_proven, settle_proven
 from dockd.offload.readback import read_back
 from dockd.register.tables import TransferState
-from dockd.register.transfers import HeldTemp, Placed
+from dockd.register.transfers import HeldTemp, Placed, Proven
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ def recover_files(
         with durable.blaming_store(around.store):
             durable.remove_durably(f"{around.store}/{temp}")
     for held in left:
+        around.before_write()
         _recover_one(held, around, found)
     _quarantine_strays({os.path.dirname(held.final) for held in left if held.final}, around, live_temps, found)
     return found
@@ -89,10 +91,20 @@ def _finish_verified(held: HeldTemp, around: Surroundings, found: Recovered, *, 
     if has_temp:
         place_proven([(job, held.proven)], around)
     else:
-        with durable.blaming_store(around.store):
-            durable.fsync_directory(os.path.dirname(f"{around.store}/{held.final}"))
-        around.books.stored([Placed(held.proven, job.entry, job.final, job.file_no, job.docked_at, around.now())])
+        _keep_placed(job, held.proven, around)
     found.stored.append(held.final)
+
+
+def _keep_placed(job: Job, proven: Proven, around: Surroundings) -> None:
+    """The crash came after the rename: the directory's fsync and the row are still to come."""
+    with durable.blaming_store(around.store):
+        durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
+    placed = Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())
+    settled = settle_proven(job, proven, around.books.equals([proven]), around)
+    if settled.known and settled.again:
+        around.books.stored_again(placed, settled.known)
+    else:
+        around.books.stored([placed])
 
 
 def _as_job(held: HeldTemp, around: Surroundings) -> Job:
@@ -122,17 +134,9 @@ def _still_equal(path: str, held: HeldTemp) -> bool:
 
 def _set_aside(relative: str, around: Surroundings, found: Recovered) -> None:
     """Moves a temp that nobody owns into quarantine; never replaces, never deletes."""
-    target = f"{QUARANTINE}/{os.path.basename(relative)}"
-    with durable.blaming_store(around.store):
-        durable.make_directories(around.store, QUARANTINE)
-        number = 0
-        while os.path.lexists(f"{around.store}/{target}"):
-            number += 1
-            target = f"{QUARANTINE}/{os.path.basename(relative)}.{number}"
-        durable.rename_without_replacing(f"{around.store}/{relative}", f"{around.store}/{target}")
-        durable.fsync_directory(os.path.dirname(f"{around.store}/{relative}"))
-        durable.fsync_directory(f"{around.store}/{QUARANTINE}")
-    found.quarantined.append(target)
+    with durable.blaming_store(around.store), suppress(FileNotFoundError):
+        aside = f"{QUARANTINE}/{os.path.basename(relative)}"
+        found.quarantined.append(durable.move_aside(around.store, relative, aside))
 
 
 def _quarantine_strays(
@@ -141,9 +145,9 @@ def _quarantine_strays(
     lying: list[str] = []
     for folder in sorted(folders):
         if os.path.isdir(f"{around.store}/{folder}"):
-            lying += [f"{folder}/{name}" for name in os.listdir(f"{around.store}/{folder}")]
+            lying += [f"{folder}/{name}" for name in os.listdir(f"{around.store}/{folder}") if is_temp(name)]
     # Asked after the listing: another visit names its temp in the register before it makes it.
     owned = live_temps()
     for relative in lying:
-        if relative.endswith(TEMP_SUFFIX) and relative not in owned:
+        if relative not in owned:
             _set_aside(relative, around, found)

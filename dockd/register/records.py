@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Row, ScalarSelect, Select, delete, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, delete, func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from dockd.errors import UnknownNumber
@@ -429,15 +429,11 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
 def _waiting() -> Select[int]:
     """Records that wait for an officer, read from the partial index that holds no others.
 
-    SQLite uses that index only where its condition is said in the same words and its column is
-    asked for; in a query of its own, because an order by id would lead it through the whole table.
+    SQLite uses that index only where its condition is said in the same words, and in a query of
+    its own: an order by id would lead it through the whole table instead.
     """
     waiting = aliased(RecordRow, name="waiting")
-    unassigned = literal_column("waiting.owner_state <> 'assigned'", Boolean)
-    return select(waiting.id).where(unassigned, waiting.stored_at > _LONG_AGO)
-
-
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+    return select(waiting.id).where(text("waiting.owner_state <> 'assigned'"))
 
 
 def _named(cert_no: str) -> Select[int]:

@@ -30,12 +30,18 @@ from dockd.register.tables import (
     VisitState,
 )
 
+_MOST_NS = 2**63 - 1
 _BATCH = 400  # keys a statement: well below SQLite's limit of variables
 
 
 def path_key(path: bytes) -> bytes:
     """The short index key of a path (a card's path may be 50 kB long)."""
     return hashlib.sha256(path).digest()[:16]
+
+
+def storable_ns(mtime_ns: int) -> int:
+    """A card's time as 64 bits hold it: file systems know dates beyond 2262, hostile ones use them."""
+    return max(-_MOST_NS, min(mtime_ns, _MOST_NS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +329,7 @@ def keep_listing(session: Session, *, visit_id: int, card_instance: str, planned
                 "path_hash": path_key(p.entry.path),
                 "type": p.entry.type.value,
                 "size": p.entry.size,
-                "mtime_ns": p.entry.mtime_ns,
+                "mtime_ns": storable_ns(p.entry.mtime_ns),
                 "inode": str(p.entry.inode),
                 "error": p.entry.error,
                 "media": p.media.value,
@@ -434,7 +440,7 @@ def mark_stored(
                 "card_instance": visit.card_instance,
                 "path": p.entry.path,
                 "path_hash": path_key(p.entry.path),
-                "mtime_ns": p.entry.mtime_ns,
+                "mtime_ns": storable_ns(p.entry.mtime_ns),
                 "docked_at": p.docked_at,
                 "file_no": p.file_no,
                 "sha256": p.proven.sha256,

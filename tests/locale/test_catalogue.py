@@ -37,7 +37,7 @@ def test_the_catalogue_is_of_today(tool: dict[str, Any], catalogue: Any) -> None
 
 
 def test_both_languages_have_the_same_fields(catalogue: Any) -> None:
-    for message in catalogue:
+    for message in (m for m in catalogue if m.string):
         if isinstance(message.id, str):
             assert fields(message.string) == fields(message.id), message.id
         else:

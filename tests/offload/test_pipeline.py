@@ -209,7 +209,7 @@ def worn(dock: Dock, tmp_path: Path) -> Iterator[FaultyCard]:
 
 def test_one_file_that_changes_while_it_is_read_does_not_stop_the_others(dock: Dock) -> None:
     dock.lay("A.dat", 200_000)
-    dock.lay("B.dat", 300_000)
+    dock.lay("B.dat", 3_000_000)  # longer than what may be read ahead
     dock.lay("C.dat", 200_000)
 
     def grow() -> None:
@@ -660,7 +660,7 @@ def test_a_register_that_fails_between_two_steps_stops_the_copy_and_leaks_nothin
 
 def test_a_descriptor_is_never_closed_twice(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
     # A second close would hit whatever another thread has just opened, the register itself for example.
-    dock.lay("A.dat", 600_000)
+    dock.lay("A.dat", 3_000_000)
     failed: list[int] = []
     real = os.close
 

@@ -103,8 +103,8 @@ class Dock:
     def change(self, section: str, **values: Any) -> None:
         """The station with other settings: ``change("store", reserve=…)``."""
         settings = self.station.settings
-        changed = getattr(settings, section).model_copy(update=values)
-        self.station = replace(self.station, settings=settings.model_copy(update={section: changed}))
+        changed = replace(settings, **{section: getattr(settings, section).model_copy(update=values)})
+        self.station = replace(self.station, settings=changed)
 
     # --- what is there afterwards ----------------------------------------------------------------------
 
@@ -241,7 +241,8 @@ def require_no_leftovers(dock: Dock) -> None:
     known = {path for _, path in dock.locations()}
     for path in (dock.store / "footage").rglob("*"):
         name = str(path.relative_to(dock.store))
-        assert path.is_dir() or name in known or name.endswith(".part"), f"{name} is visible and not stored"
+        beside = path.suffix in (".part", ".xmp", ".sha256")
+        assert path.is_dir() or beside or name in known, f"{name} is visible and not stored"
 
 
 def _open_files() -> list[str]:

@@ -62,6 +62,7 @@ class FaultyCard:
         self.path = path
         self._rules = rules
         self._faults: dict[str, Fault] = {}
+        self._healed = 0
         self.heal()
 
     def spoil(self, name: str, fault: Fault) -> None:
@@ -72,10 +73,11 @@ class FaultyCard:
     def heal(self) -> None:
         """Every fault is gone, and a card that was taken away is back."""
         self._faults.clear()
+        self._healed += 1
         self._tell()
 
     def _tell(self) -> None:
-        rules = {name: asdict(fault) for name, fault in self._faults.items()}
+        rules = {"healed": self._healed, "faults": {name: asdict(fault) for name, fault in self._faults.items()}}
         draft = self._rules.with_suffix(".new")
         draft.write_text(json.dumps(rules), encoding="utf-8")
         draft.replace(self._rules)
@@ -126,6 +128,7 @@ def _serve(root: str, mountpoint: str, rules: str) -> None:
             self.files: dict[int, str] = {}
             self.told: tuple[int, int] | None = None
             self.faults: dict[str, Any] = {}
+            self.healed = 0
             self.gone = False
             self.served: dict[str, int] = {}
 
@@ -196,8 +199,9 @@ def _serve(root: str, mountpoint: str, rules: str) -> None:
             if self.told != (status.st_ino, status.st_mtime_ns):
                 self.told = (status.st_ino, status.st_mtime_ns)
                 with open(rules, encoding="utf-8") as file:
-                    self.faults = json.load(file)
-                self.gone = self.gone and bool(self.faults)
+                    said = json.load(file)
+                self.gone = self.gone and self.healed == said["healed"]
+                self.faults, self.healed = said["faults"], said["healed"]
             if self.gone:
                 raise OSError(errno.ENODEV, "the card is gone")
 
