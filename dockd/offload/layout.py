@@ -43,7 +43,7 @@ def temp_path(final: str) -> str:
 
 
 def is_temp(name: str) -> bool:
-    """Whether a file in a footage folder is a temp of a copy, and not of a sidecar or manifest that is being written."""
+    """Whether a file in a footage folder is the temp of a copy, not of a sidecar or manifest at work."""
     return _TEMP.fullmatch(name) is not None
 
 

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from dockd.errors import LedgerBroken
+from dockd.locale import _
 from dockd.register import disk
 from dockd.register.chain import Linked, parse
 from dockd.register.session import Register
@@ -113,7 +114,7 @@ def _find_end(register: Register, folder: str, station_no: str) -> tuple[int, st
         tail = read_tail(f"{folder}/{name}")
         if tail.torn:
             if torn or name != names[-1]:
-                raise LedgerBroken(seq="?", reason=f"{name} does not end with a newline")
+                raise LedgerBroken(seq="?", reason=_("{file} does not end with a newline").format(file=name))
             torn = (f"{folder}/{name}", tail)
         if tail.line is not None:
             last = tail.line
@@ -130,9 +131,10 @@ def _known_end(register: Register, station_no: str, last: bytes | None) -> int:
         return 0
     told = parse(last)
     if told is None:
-        raise LedgerBroken(seq="?", reason="the mirror's last line is not a line of the ledger")
+        raise LedgerBroken(seq="?", reason=_("the last line in the store is not a line of the ledger"))
     if line_of(register, station_no, told.seq) != last:
-        raise LedgerBroken(seq=told.seq, reason="the mirror's last line is not the register's line of that number")
+        reason = _("the last line in the store is not the register's line of that number")
+        raise LedgerBroken(seq=told.seq, reason=reason)
     return told.seq
 
 
@@ -146,7 +148,8 @@ def _cut_back(register: Register, station_no: str, seq: int, path: str, tail: Ta
     """Removes a torn line, but only where it is the beginning of the line that must stand there."""
     due = line_of(register, station_no, seq + 1)
     if due is None or not due.startswith(tail.torn):
-        raise LedgerBroken(seq=seq + 1, reason=f"{os.path.basename(path)} ends with bytes that are no line's beginning")
+        reason = _("{file} ends with bytes that are no line's beginning").format(file=os.path.basename(path))
+        raise LedgerBroken(seq=seq + 1, reason=reason)
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.ftruncate(fd, tail.end)

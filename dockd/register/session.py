@@ -32,6 +32,7 @@ from dockd.errors import (
     RegisterUnreachable,
     StationExists,
 )
+from dockd.locale import _
 from dockd.register import disk
 from dockd.register.trouble import Place, trouble_of
 
@@ -241,9 +242,9 @@ def _require_file(register: Register) -> None:
         except FileNotFoundError:
             raise _absent(register) from None
     if not stat.S_ISREG(status.st_mode):
-        raise RegisterCorrupt(url=register.shown, reason="it is not a file")
+        raise RegisterCorrupt(url=register.shown, reason=_("it is not a file"))
     if status.st_size < _SMALLEST:
-        raise RegisterCorrupt(url=register.shown, reason="it is cut short")
+        raise RegisterCorrupt(url=register.shown, reason=_("it is cut short"))
 
 
 def _require_revision(found: str) -> None:
@@ -255,7 +256,7 @@ def _require_revision(found: str) -> None:
 
 def _absent(register: Register) -> DockdError:
     if register.path and os.path.lexists(register.path):  # a file that is no register: never taken for a new one
-        return RegisterCorrupt(url=register.shown, reason="it holds no tables")
+        return RegisterCorrupt(url=register.shown, reason=_("it holds no tables"))
     return RegisterAbsent(url=register.shown, store="?")
 
 
@@ -385,7 +386,7 @@ def _upgrade_sqlite(path: str, wait_s: float) -> None:
         with telling_of(Place(path, path, wait_s), writing=True), engine.begin() as connection:
             _run_migrations(connection)
             if connection.execute(text("PRAGMA foreign_key_check")).first():
-                raise RegisterCorrupt(url=path, reason="rows refer to rows that are missing")
+                raise RegisterCorrupt(url=path, reason=_("rows refer to rows that are missing"))
     finally:
         engine.dispose()
 

@@ -116,6 +116,7 @@ def note_marked_copies(station: Station, visit_id: int) -> None:
                 {"important_mark": True, "other_names": others},
                 actor=station.actor,
                 why=f"important_mark visit:{visit_id}",
+                basis={"important_mark": "file_name", "other_names": "file_name"},
                 at=station.now(),
             )
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from dockd.errors import StoredFileAltered
 from dockd.footage.sidecar import SidecarValues, parse_sidecar, render_sidecar, sidecar_name, write_sidecar
 from dockd.nouns import Officer
+from dockd.offload.durable import blaming_store
 from dockd.register import ledger, officers, recorders, records
 from dockd.register.footage import holes_of, other_paths
 from dockd.register.ledger import Line
@@ -58,14 +60,16 @@ def _write(path: Path, said: SidecarValues) -> str:
 
     One that a crash left without its row is taken as it stands if it speaks of the same bytes and
     revision: names of officers and units may have changed since, and a sidecar is never rewritten.
+    Raises StoredFileAltered for one that does not, StoreError.
     """
-    try:
-        return write_sidecar(path, render_sidecar(said))
-    except FileExistsError:
-        standing = path.read_bytes()
-        if _identity(parse_sidecar(standing)) != _identity(said):
-            raise
-        return hashlib.sha256(standing).hexdigest()
+    with blaming_store(str(path)):
+        try:
+            return write_sidecar(path, render_sidecar(said))
+        except FileExistsError:
+            standing = path.read_bytes()
+    if _identity(parse_sidecar(standing)) != _identity(said):
+        raise StoredFileAltered(location=path.name, reason="it speaks of other bytes or of another revision")
+    return hashlib.sha256(standing).hexdigest()
 
 
 def _identity(said: SidecarValues) -> tuple[object, ...]:
@@ -76,6 +80,11 @@ def _keep(station: Station, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     with station.register.write() as session:
+        known = select(SidecarRow.path).where(SidecarRow.path.in_([row["path"] for row in rows]))
+        written = set(session.scalars(known))  # a tag and a visit's end may meet on one revision
+        rows = [row for row in rows if row["path"] not in written]
+        if not rows:
+            return
         session.execute(insert(SidecarRow), rows)
         ledger.append_many(
             session,
