@@ -235,7 +235,10 @@ class RegisterUnreachable(StoreError):
 
 class RegisterAbsent(StoreError):
     message = "the register {url} does not exist, but the store {store} holds footage"
-    hint = "Never start an empty register over a store. Restore the register from its backup, or make it again with: dockd rebuild"
+    hint = (
+        "Never start an empty register over a store. Restore the register from its backup, "
+        "or make it again with: dockd rebuild"
+    )
 
 
 class RegisterOutdated(StoreError):
@@ -266,7 +269,10 @@ class ProofFailed(DockdError):
 
 class CopyDiffers(ProofFailed):
     message = "{path}: what was read back from the store differs from what was read from the card (twice)"
-    hint = "The store's disk, its cable or the memory is failing. Nothing was called stored. Check the hardware before you go on."
+    hint = (
+        "The store's disk, its cable or the memory is failing. Nothing was called stored. "
+        "Check the hardware before you go on."
+    )
 
 
 class StoredFileMissing(ProofFailed):

@@ -89,6 +89,12 @@ _TEMPLATES = {
     "unknown_recorder": N_("A card with {files} files was not copied: {evidence}."),
     "identity_conflict": N_("Taken for recorder {recorder} ({rung}); other evidence says {others}. Visit {visit}."),
     "store_altered": N_("{location}: {finding} {detail}"),
+    "store_full": N_("{need} bytes were needed, {free} are free, {reserve} are kept in reserve. New copies wait."),
+    "removed_early": N_("Recorder {recorder}, visit {visit}: the card was removed before everything was stored."),
+    "station_clock": N_(
+        "Visit {visit}: this station's clock says {now}, but {seen} was seen before. Set it right; what was judged "
+        "by it is left open."
+    ),
 }
 
 _FINDINGS = {
@@ -97,6 +103,8 @@ _FINDINGS = {
     "unreadable": N_("cannot be read."),
     "unregistered": N_("is not in the register."),
     "vanished": N_("vanished before it was stored."),
+    "temp_vanished": N_("vanished before it was stored; its card is copied again when it comes back."),
+    "temp_altered": N_("was changed before it was stored; its card is copied again when it comes back."),
 }
 
 
@@ -123,6 +131,11 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "detail": f"({facts['reason']})" if facts.get("reason") else "",
         "records": f"dockd record list --visit {alert.visit_id or '…'}",
         "unassigned": "dockd record list --unassigned",
+        "need": str(facts.get("need") or unknown),
+        "free": str(facts.get("free") or unknown),
+        "reserve": str(facts.get("reserve") or unknown),
+        "now": _time(facts.get("now"), zone) or unknown,
+        "seen": _time(facts.get("seen"), zone) or unknown,
     }
 
 

@@ -22,6 +22,7 @@ def phase_words() -> dict[str, str]:
         "copying": _("copying, do not remove"),
         "proving": _("verifying, do not remove"),
         "safe": _("stored and verified, may be removed"),
+        "unsafe": _("not everything is stored, dock again; describing what is"),
         "describing": _("stored and verified, may be removed; describing"),
         "ended": _("done"),
     }

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from dockd.law.instants import later, utc
 from dockd.law.vocabulary import EXCEPTION_REASONS
@@ -34,6 +35,7 @@ NOT_STORED = "not_stored"
 EXCEPTION_OPEN = "exception_open"
 EXCEPTION_CONFLICT = "exception_conflict"
 EXCEPTION_UNCONFIRMED = "exception_unconfirmed"
+STATION_CLOCK = "station_clock"
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A recorder's clock may be this far ahead before its recordings "end after docking": the same five
@@ -181,3 +183,22 @@ def _remark(verdict: Judgement, claim: ExceptionClaim, reason: str) -> Judgement
 def _first(claims: Sequence[ExceptionClaim]) -> ExceptionClaim | None:
     """The one entered first, so that the order in which statements arrive does not matter."""
     return min(claims, key=lambda c: c.exception_id, default=None)
+
+
+class StationClock(StrEnum):
+    """What is known against the station's own clock at a visit."""
+
+    BEHIND = "behind"  # it stepped back: it is earlier than a time that this station has seen
+    AHEAD = "ahead"  # nothing keeps it, and it leapt forward since it was last seen
+
+
+def doubt(verdict: Judgement, clock: StationClock | None) -> Judgement:
+    """A verdict by a clock in doubt: what the doubt could turn round is left open (``station_clock``).
+
+    Behind a clock that stepped back everything looks earlier than it was: late stays late, in
+    time does not stay in time. With one that leapt forward it is the other way round.
+    """
+    unsafe = {StationClock.BEHIND: False, StationClock.AHEAD: True}
+    if clock is None or verdict.late is None or verdict.late is not unsafe[clock]:
+        return verdict
+    return replace(verdict, late=None, late_kind=None, overdue_s=0, reason=STATION_CLOCK)

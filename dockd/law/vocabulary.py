@@ -134,6 +134,7 @@ JUDGEMENT_REASONS = _table(
     (
         Term("deadline_unknown", "储存时限无法确定", "the deadline cannot be determined", "23(1)"),
         Term("deadline_disputed", "时间依据不一致，是否超时存疑", "witnesses of the time disagree", "23(1)"),
+        Term("station_clock", "采集站时钟存疑，是否超时待核实", "the station's own clock is in doubt", "23(1)"),
         Term("store_not_designated", "本存储不是指定的存储设备", "this store is not the designated one", "23(1)"),
         Term("not_stored", "尚未储存完毕", "not stored yet", "23(1)"),
         Term("exception_open", "例外事由缺少返回时间", "the exception has no time of return", "23(2)"),
@@ -222,6 +223,7 @@ _ALERT_CLASSES = (
     AlertClass("copy_differs", _C, 29, None, (3, 4), "储存副本与原件不一致", "the stored copy differs from the card"),
     AlertClass("store_full", _C, 23, 1, (3,), "存储空间不足", "the store is full"),
     AlertClass("store_altered", _C, 29, None, (4,), "已储存文件缺失或被改动", "a stored file is missing or altered"),
+    AlertClass("station_clock", _C, 23, 1, (3,), "采集站时钟异常", "the station's clock cannot be trusted"),
     AlertClass("removed_early", _W, 23, 1, (3,), "提前拔出，未完成", "removed early, incomplete"),
     AlertClass("not_a_file_on_card", _N, 3, None, (2,), "卡上有非普通文件", "something on the card is not a file"),
 )

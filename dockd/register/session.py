@@ -276,7 +276,7 @@ def check_integrity(register: Register) -> list[str]:
 def _integrity_of_sqlite(session: Session) -> list[str]:
     found = [line for (line,) in session.execute(text("PRAGMA integrity_check(100)")) if line != "ok"]
     orphans = session.execute(text("PRAGMA foreign_key_check")).fetchmany(100)
-    return found + [f"{table} {row_id}: its {parent} is missing" for table, row_id, parent, _ in orphans]
+    return found + [f"{table} {row_id}: its {parent} is missing" for table, row_id, parent, _key in orphans]
 
 
 def _integrity_of_postgresql(session: Session) -> list[str]:

@@ -108,6 +108,11 @@ def create_station(settings: Settings, *, now: Callable[[], datetime], actor: st
     return station
 
 
+def last_seen(session: Session, station_no: str) -> datetime:
+    """The newest time that the station has seen."""
+    return session.get_one(StationRow, station_no).last_seen_at
+
+
 def note_time(session: Session, station_no: str, now: datetime) -> timedelta:
     """How far ``now`` lies behind the newest time that the station has seen; zero for a clock that goes on.
 

@@ -7,19 +7,23 @@ names in logs, article 27(2)).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dockd.errors import StoreFull
 from dockd.nouns import LateKind, OwnerState, Place
 from dockd.register import alerts
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
-from dockd.register.tables import ObservationRow, TransferRow
+from dockd.register.tables import FootageRow, LocationRow, LocationState, ObservationRow, TransferRow
 from dockd.visit.describe import Visited
+from dockd.visit.numbers import Numbers
 
-_UNCLEAR = frozenset({"deadline_unknown", "deadline_disputed"})
+_UNCLEAR = frozenset({"deadline_unknown", "deadline_disputed"})  # each is an alert of its own name
+_BAD_CLOCK = ("_unset", "_wrong", "_future")
 _NAMED = 20  # files named in one alert: the visit shows all of them
 
 
@@ -44,16 +48,17 @@ def _alarm_lateness(session: Session, station: Station, visited: Visited, record
     if new.late:
         kind = "late_docked" if new.late_kind is LateKind.DOCKED else "late_stored"
         _open(session, station, visited, kind, f"record:{record_id}", facts, record_id=record_id)
-    elif new.judge_reason in _UNCLEAR:
-        _open(session, station, visited, "deadline_unknown", f"record:{record_id}", facts, record_id=record_id)
+    elif new.judge_reason and new.judge_reason in _UNCLEAR:
+        _open(session, station, visited, str(new.judge_reason), f"record:{record_id}", facts, record_id=record_id)
 
 
 def _kinds(new: NewRecord) -> list[str]:
     """The matters of one record that are alerted once a visit."""
-    flags = " ".join(new.time_flags)
+    # Many recorders write no date into the file at all: that says nothing of their clock.
+    flags = [flag for flag in new.time_flags if flag != "container_unset"]
     found = {
-        "clock_disagreement": "disagree" in flags,
-        "clock_unset": "_unset" in flags or "_wrong" in flags or "_future" in flags,
+        "clock_disagreement": any(flag.startswith("disagree") for flag in flags),
+        "clock_unset": any(flag.endswith(_BAD_CLOCK) for flag in flags),
         "media_in_unusual_place": new.place_on_card is not Place.NORMAL,
         "damaged_media": "media:" in (new.remark or ""),
         "unassigned": new.owner_state is OwnerState.UNASSIGNED,
@@ -62,12 +67,15 @@ def _kinds(new: NewRecord) -> list[str]:
     return [kind for kind, holds in found.items() if holds]
 
 
-def alarm_files(session: Session, station: Station, visit_id: int) -> None:
-    """Alerts on files that are not stored: unreadable ones, and what is not a file at all."""
+def alarm_files(session: Session, station: Station, visited: Visited) -> None:
+    """Alerts on what is not stored (unreadable, or not a file at all) and on what was missing from the store."""
     rows = session.execute(
         select(ObservationRow.seq, TransferRow.outcome, TransferRow.reason)
         .join(TransferRow, TransferRow.observation_id == ObservationRow.id)
-        .where(TransferRow.visit_id == visit_id, TransferRow.outcome.in_(("unreadable", "stored_damaged", "skipped")))
+        .where(
+            TransferRow.visit_id == visited.visit_id,
+            TransferRow.outcome.in_(("unreadable", "stored_damaged", "skipped")),
+        )
         .order_by(ObservationRow.seq)
     ).all()
     unread = [(seq, reason) for seq, outcome, reason in rows if outcome != "skipped"]
@@ -78,15 +86,78 @@ def alarm_files(session: Session, station: Station, visit_id: int) -> None:
     for kind, found in (("unreadable_file", unread), ("not_a_file_on_card", strange), ("copy_differs", differing)):
         if found:
             facts = {"count": len(found), "files": [f"{seq}: {reason}" for seq, reason in found[:_NAMED]]}
-            alerts.open_alert(
-                session,
-                station_no=station.station_no,
-                kind=kind,
-                about=f"visit:{visit_id}",
-                facts=facts,
-                at=station.now(),
-                visit_id=visit_id,
-            )
+            _open(session, station, visited, kind, f"visit:{visited.visit_id}", facts, record_id=None)
+    _alarm_stored_again(session, station, visited)
+
+
+def _alarm_stored_again(session: Session, station: Station, visited: Visited) -> None:
+    """A stored file was gone or altered and its card still had it: copied anew, and never in silence (article 29)."""
+    rows = session.execute(
+        select(TransferRow.file_no, LocationRow.path, LocationRow.state)
+        .join(FootageRow, FootageRow.file_no == TransferRow.file_no)
+        .join(LocationRow, LocationRow.footage_id == FootageRow.id)
+        .where(
+            TransferRow.visit_id == visited.visit_id,
+            TransferRow.reason == "stored_again",
+            LocationRow.state != LocationState.PRESENT,
+        )
+        .order_by(LocationRow.id)
+    ).all()
+    newest = {file_no: (path, state) for file_no, path, state in rows}
+    for file_no, (path, state) in newest.items():
+        facts = {"file_no": file_no, "location": path, "finding": str(state), "reason": "stored_again"}
+        about = f"footage:{file_no}/visit:{visited.visit_id}"
+        _open(session, station, visited, "store_altered", about, facts, record_id=None)
+
+
+def alarm_store_full(station: Station, numbers: Numbers, error: StoreFull) -> None:
+    """New copies wait for room: one alert while it lasts."""
+    with station.register.write() as session:
+        alerts.open_alert(
+            session,
+            station_no=station.station_no,
+            kind="store_full",
+            about="store",
+            facts=dict(error.fields) | {"path": None},
+            at=station.now(),
+            visit_id=numbers.visit_id,
+            device_no=numbers.device_no,
+        )
+
+
+def settle_store_full(station: Station) -> None:
+    """A whole visit's copies found room: the matter has ended by itself."""
+    with station.register.write() as session:
+        alerts.settle_alert(
+            session, station_no=station.station_no, kind="store_full", about="store", note="room", at=station.now()
+        )
+
+
+def alarm_card_gone(session: Session, station: Station, numbers: Numbers) -> None:
+    """The card was pulled before all of it was stored."""
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind="removed_early",
+        about=f"visit:{numbers.visit_id}",
+        facts={},
+        at=station.now(),
+        visit_id=numbers.visit_id,
+        device_no=numbers.device_no,
+    )
+
+
+def alarm_clock(session: Session, station: Station, visit_id: int, *, now: datetime, seen: datetime) -> None:
+    """The station's own clock stepped back, or leapt forward with nothing that keeps it."""
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind="station_clock",
+        about="station",
+        facts={"now": now.isoformat(), "seen": seen.isoformat()},
+        at=now,
+        visit_id=visit_id,
+    )
 
 
 def _open(

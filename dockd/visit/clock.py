@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from datetime import timedelta
+
+from dockd.law.deadline import StationClock
 
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
+
+TOLERANCE = timedelta(minutes=5)
+LEAP = timedelta(days=180)
+"""A station that nothing synchronises and that was not seen for so long may have leapt forward."""
 
 
 class _Timex(ctypes.Structure):
@@ -32,3 +39,14 @@ def is_synchronised() -> bool | None:
     if state < 0:
         return None
     return state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+
+
+def doubt_of(behind: timedelta, gap: timedelta, *, synchronised: bool | None) -> StationClock | None:
+    """What stands against the station's clock: ``behind`` the newest time it has seen, ``gap`` since then. Pure.
+
+    A small office has no time service, so being unsynchronised alone is no finding: ``dockd
+    check`` warns of it and every visit writes it down.
+    """
+    if behind > TOLERANCE:
+        return StationClock.BEHIND
+    return StationClock.AHEAD if gap > LEAP and not synchronised else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dockd.card.listing import is_there, open_entry
+from dockd.errors import CardFileChanged, CardFileReplaced, SourceUnsteady, StoreFull
 from dockd.nouns import ParsedName
 from dockd.offload.books import Books
 from dockd.offload.pipeline import CopyResult, Job, Surroundings, copy_files
@@ -12,10 +13,13 @@ from dockd.offload.reader import CardAccess
 from dockd.offload.steps import Step
 from dockd.register import visits
 from dockd.register.station import Station
+from dockd.visit.alarms import alarm_card_gone, alarm_store_full, settle_store_full
 from dockd.visit.look import Card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
 from dockd.visit.request import Phase
+
+_WORTH_ANOTHER_TRY = (CardFileChanged, CardFileReplaced, SourceUnsteady)
 
 
 def surroundings(
@@ -54,6 +58,9 @@ def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: N
     result = CopyResult()
     try:
         copy_files(jobs, around, result)
+    except StoreFull as error:
+        alarm_store_full(station, numbers, error)
+        raise
     finally:
         with station.register.write() as session:
             visits.note_copied(
@@ -63,22 +70,21 @@ def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: N
                 bytes_stored=result.bytes_stored,
                 first_byte_at=result.first_byte_at,
             )
+    settle_store_full(station)
     return result
 
 
 def release(result: CopyResult, station: Station, numbers: Numbers, meter: Meter) -> bool:
     """Says "safe to remove" if it is true: every entry final, and nothing left that a later try could read.
 
-    A file that changed while it was read, or a card that was pulled, leaves something behind;
-    a file that the card cannot give back does not.
+    A file that changed or was replaced while it was read, or that the card gave back in two ways,
+    and a card that was pulled leave something behind; a file that the card cannot give back does not.
     """
-    safe = (
-        not result.card_gone
-        and not result.differing
-        and not any(failure.error.name == "card_file_changed" for failure in result.failures)
-    )
+    again = any(isinstance(failure.error, _WORTH_ANOTHER_TRY) for failure in result.failures)
+    safe = not (result.card_gone or result.differing or again)
     with station.register.write() as session:
         visits.note_stored(session, numbers.visit_id, at=station.now(), safe=safe, actor=station.actor)
-    if safe:
-        meter.enter(Phase.SAFE)
+        if result.card_gone:
+            alarm_card_gone(session, station, numbers)
+    meter.enter(Phase.SAFE if safe else Phase.UNSAFE)
     return safe

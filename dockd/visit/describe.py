@@ -17,7 +17,7 @@ from dockd.card.profile import Profile
 from dockd.card.signature import media_by_signature
 from dockd.footage.clock import time_of_use
 from dockd.law.attribution import attribute
-from dockd.law.deadline import judge
+from dockd.law.deadline import StationClock, doubt, judge
 from dockd.law.title import make_title
 from dockd.law.vocabulary import METHODS, method_of
 from dockd.nouns import (
@@ -57,11 +57,14 @@ class Visited:
     recorder: Recorder | None
     mtime_is_wall: bool
     binding_officer: str | None
+    station_clock: StationClock | None = None
 
     @classmethod
     def of(cls, session: Session, row: VisitRow) -> Visited:
         device_no = recorders.device_no_of(session, row.recorder_id) if row.recorder_id else None
-        tokens = {t for t in (row.evidence or {}).get("binding_officers", []) if t}
+        evidence = row.evidence or {}
+        tokens = {t for t in evidence.get("binding_officers", []) if t}
+        clock = evidence.get("station_clock")
         return cls(
             visit_id=row.id,
             station_no=row.station_no,
@@ -70,6 +73,7 @@ class Visited:
             recorder=recorders.find_recorder(session, device_no) if device_no else None,
             mtime_is_wall=bool((row.card or {}).get("mtime_is_wall")),
             binding_officer=officers.officer_by_token(session, tokens.pop()) if len(tokens) == 1 else None,
+            station_clock=StationClock(clock) if clock else None,
         )
 
 
@@ -98,7 +102,7 @@ def new_record(
     said = profile.classify(Entry(footage.path, EntryType.FILE, footage.size, footage.mtime_ns))
     use = _use(station, visited, profile, footage, said, media, facts)
     whose, works = _whose(session, visited, said, use) if media.is_recording else (Attribution(), ())
-    verdict = _judge(station, footage, use) if media.is_recording else Judgement(reason="not_a_recording")
+    verdict = _judge(station, visited, footage, use) if media.is_recording else Judgement(reason="not_a_recording")
     tags = _tags(session, station, visited, footage, said, media, use, whose, works)
     return NewRecord(
         file_no=footage.file_no,
@@ -202,9 +206,9 @@ def _window(use: UseTime) -> tuple[datetime | None, datetime | None]:
     return min(known) - _WINDOW, max(known) + _WINDOW
 
 
-def _judge(station: Station, footage: Footage, use: UseTime) -> Judgement:
+def _judge(station: Station, visited: Visited, footage: Footage, use: UseTime) -> Judgement:
     settings = station.settings
-    return judge(
+    verdict = judge(
         used_to=use.used_to,
         other_ends=use.other_ends,
         docked_at=footage.docked_at,
@@ -212,6 +216,7 @@ def _judge(station: Station, footage: Footage, use: UseTime) -> Judgement:
         hours=settings.deadline.hours,
         designated=settings.agency.designated_storage,
     )
+    return doubt(verdict, visited.station_clock)
 
 
 def _tags(

@@ -31,14 +31,14 @@ _BATCH = 64  # files a probe batch and a transaction
 
 
 def follow_up(
-    station: Station, visit_id: int, *, meter: Meter, check: Callable[[], None], interrupted: bool = False
+    station: Station, visit_id: int, *, meter: Meter, check: Callable[[], None], safe: bool, interrupted: bool = False
 ) -> VisitOutcome:
     """Does what a visit's stored footage still lacks and ends the visit; returns its outcome.
 
-    ``check`` raises when this process may not write any more. ``interrupted``: the copy was
-    cut short, so the visit is partial whatever its files say.
+    ``check`` raises when this process may not write any more. ``safe`` is what was said of the
+    recorder. ``interrupted``: the copy was cut short, so the visit is partial whatever its files say.
     """
-    meter.enter(Phase.DESCRIBING)
+    meter.enter(Phase.DESCRIBING if safe else Phase.UNSAFE)
     describe(station, visit_id, meter, check)
     note_marked_copies(station, visit_id)
     with station.register.read() as session:
@@ -139,7 +139,7 @@ def end(station: Station, visit_id: int, manifest: str | None, interrupted: bool
     """The visit's outcome from its files' outcomes, and its last row."""
     with station.register.write() as session:
         counts = visits.outcome_counts(session, visit_id)
-        alarm_files(session, station, visit_id)
+        alarm_files(session, station, Visited.of(session, session.get_one(VisitRow, visit_id)))
         outcome = judge_visit(counts, interrupted=interrupted)
         visits.end_visit(
             session,

@@ -16,7 +16,7 @@ from dockd.card.identity import identify_card, majority_device
 from dockd.card.junk import confirm_skip
 from dockd.card.listing import list_card
 from dockd.card.profile import Profile, load_profiles
-from dockd.errors import PathIsStore, PathMissing, PathNotDirectory, PathUnreadable, UnknownNumber
+from dockd.errors import PathIsStore, PathMissing, PathNotDirectory, PathUnreadable
 from dockd.nouns import CardIdentity, Classified, Entry, EntryType, Listing, Rung
 from dockd.register import recorders
 from dockd.register.station import Station
@@ -86,8 +86,9 @@ def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
     classified = _classify(card, listing, profile)
     bindings = read_bindings(card.fd, listing, profile)
     with station.register.read() as session:
-        clues = _gather(session, card.identity, bindings, classified, device_no)
-        found = identify(clues)
+        named = _named(session, classified)
+        clues = _gather(session, card.identity, bindings, named, device_no)
+        found = identify(clues, mentioned=named.mentioned)
         wanted = _registered_profile(session, found.device_no)
     if wanted and wanted != profile.name:
         profile = profiles.choose(listing, card.identity.label, wanted)
@@ -120,9 +121,8 @@ def _gather(
     device_no: str | None,
 ) -> list[Clue]:
     clues = []
-    if device_no:
-        if recorders.find_recorder(session, device_no) is None:
-            raise UnknownNumber(noun="recorder", number=device_no, command="dockd recorder list")
+    if device_no is not None:
+        recorders.get_recorder(session, device_no)
         clues.append(Clue(Rung.EXPLICIT, device_no, device_no))
     clues += [
         Clue(Rung.BINDING_FILE, binding.device, recorders.device_by_token(session, binding.device))

@@ -49,6 +49,13 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
         ]
 
 
+def keep_listing(session: Session, card: Card, sight: Sight, station: Station, visit_id: int) -> None:
+    """Keeps the complete listing of a card that is not copied: what lay there, and that it was docked then."""
+    planned = [Planned(seq, entry, said.media, said.place) for seq, (entry, said) in enumerate(sight.pairs, 1)]
+    transfers.keep_listing(session, visit_id=visit_id, card_instance=card.identity.instance, planned=planned)
+    _note_listing(session, sight, station, visit_id)
+
+
 def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> Memory:
     store = str(station.store)
     with station.register.read() as session:
@@ -120,17 +127,22 @@ def _keep(
         session, visit_id=numbers.visit_id, card_instance=card.identity.instance, planned=planned
     )
     transfers.keep_plan(session, visit_id=numbers.visit_id, planned=files, ids=ids)
+    _note_listing(session, sight, station, numbers.visit_id)
+    return ids
+
+
+def _note_listing(session: Session, sight: Sight, station: Station, visit_id: int) -> None:
+    files = sight.listing.files
     visits.note_listing(
         session,
-        numbers.visit_id,
-        entries=len(planned),
+        visit_id,
+        entries=len(sight.listing.entries),
         files=len(files),
-        size=sum(p.entry.size for p in files),
+        size=sum(entry.size for entry in files),
         sha256=digest_of(sight.listing),
         at=station.now(),
         actor=station.actor,
     )
-    return ids
 
 
 def _as_job(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from dockd.errors import ProofFailed
 from dockd.nouns import Entry, EntryType, ParsedName
 from dockd.offload.layout import temp_path
 from dockd.offload.lock import try_lock
@@ -22,6 +23,7 @@ from dockd.visit.follow import follow_up
 from dockd.visit.look import profile_named
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
+from dockd.visit.request import Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,11 @@ def recover_visits(station: Station, *, own_card: str | None, meter: Meter, guar
     """Finishes every visit that was cut short; returns their numbers.
 
     A visit whose card's lock another process holds is at work and left alone; ``own_card`` is
-    the card whose lock the caller holds. Raises StoreError when store or register still fail.
+    the card whose lock the caller holds. A visit that cannot be finished because something of it
+    was altered in the store is alerted and stays as it is: new footage does not wait for it.
+    Raises StoreError when store or register still fail.
     """
+    meter.enter(Phase.RECOVERING)
     with station.register.read() as session:
         left = [_as_unfinished(session, row) for row in visits.unfinished(session, station.station_no)]
     finished = []
@@ -50,19 +55,32 @@ def recover_visits(station: Station, *, own_card: str | None, meter: Meter, guar
             if lock is None:
                 continue
         try:
-            finish_visit(station, visit, meter=meter, guards=guards)
+            finish_visit(station, visit, guards=guards)
             finished.append(visit.numbers.visit_id)
+        except ProofFailed as error:
+            _alarm_unfinished(station, visit, error)
         finally:
             if lock is not None:
                 os.close(lock)
     return finished
 
 
-def finish_visit(station: Station, visit: Unfinished, *, meter: Meter, guards: Guards) -> None:
-    """One unfinished visit by the recovery table, then its follow-up, then its end. The caller holds its lock."""
+def finish_visit(station: Station, visit: Unfinished, *, guards: Guards) -> None:
+    """One unfinished visit by the recovery table, then its follow-up, then its end. The caller holds its lock.
+
+    Nothing of it reaches a screen: what is said there is of the recorder that is docked now.
+    """
+    quiet = Meter(lambda _: None)
     if visit.copying:
-        _recover_copies(station, visit, meter, guards)
-    follow_up(station, visit.numbers.visit_id, meter=meter, check=guards.before_write, interrupted=visit.copying)
+        _recover_copies(station, visit, quiet, guards)
+    follow_up(
+        station,
+        visit.numbers.visit_id,
+        meter=quiet,
+        check=guards.before_write,
+        safe=not visit.copying,
+        interrupted=visit.copying,
+    )
 
 
 def _as_unfinished(session: Session, row: VisitRow) -> Unfinished:
@@ -121,6 +139,21 @@ def _alarm(session: Session, station: Station, visit: Unfinished, held: HeldTemp
         visit_id=visit.numbers.visit_id,
         device_no=visit.numbers.device_no,
     )
+
+
+def _alarm_unfinished(station: Station, visit: Unfinished, error: ProofFailed) -> None:
+    number = visit.numbers.visit_id
+    with station.register.write() as session:
+        alerts.open_alert(
+            session,
+            station_no=station.station_no,
+            kind="store_altered",
+            about=f"visit:{number}",
+            facts={"location": f"visit {number}", "finding": "unfinished", "reason": str(error)},
+            at=station.now(),
+            visit_id=number,
+            device_no=visit.numbers.device_no,
+        )
 
 
 def _live_temps(station: Station) -> set[str]:

@@ -27,13 +27,18 @@ class VisitRequest:
 
 
 class Phase(StrEnum):
-    """What a visit is doing, as screens say it."""
+    """What a visit is doing, as screens say it.
+
+    ``SAFE`` and ``DESCRIBING`` say that the recorder may be removed, ``UNSAFE`` that something is
+    left on its card while what is stored is described.
+    """
 
     RECOVERING = "recovering"
     LISTING = "listing"
     COPYING = "copying"
     PROVING = "proving"
     SAFE = "safe"
+    UNSAFE = "unsafe"
     DESCRIBING = "describing"
     ENDED = "ended"
 

@@ -5,17 +5,22 @@ identify → list → plan → copy → verify → release → describe (probe, 
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from dockd.errors import RecorderNotRegistered
-from dockd.nouns import Entry, EntryType, ParsedName, VisitOutcome
+from dockd.law.deadline import StationClock
+from dockd.nouns import Entry, EntryType, ParsedName, VisitOutcome, display_path
 from dockd.offload.lock import holding_card
 from dockd.register import alerts, recorders, visits
 from dockd.register.ledger import mirror_ledger
-from dockd.register.station import Station
+from dockd.register.station import Station, last_seen, note_time
 from dockd.register.visits import NewVisit
-from dockd.visit.clock import is_synchronised
+from dockd.visit.alarms import alarm_clock
+from dockd.visit.clock import doubt_of, is_synchronised
 from dockd.visit.copying import card_access, copy, release, surroundings
 from dockd.visit.follow import follow_up
 from dockd.visit.identify import tell
@@ -23,7 +28,7 @@ from dockd.visit.journal import journal_visit
 from dockd.visit.look import Card, Sight, look_at, open_card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
-from dockd.visit.planning import make_plan
+from dockd.visit.planning import keep_listing, make_plan
 from dockd.visit.recovery import recover_visits
 from dockd.visit.request import Phase, VisitRequest
 
@@ -52,8 +57,8 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
             station, numbers, card.identity.instance, lambda path: _parse(sight, path), card_access(card), meter, guards
         )
         result = copy(jobs, around, station, numbers, meter)
-        release(result, station, numbers, meter)
-        follow_up(station, numbers.visit_id, meter=meter, check=guards.before_write)
+        safe = release(result, station, numbers, meter)
+        follow_up(station, numbers.visit_id, meter=meter, check=guards.before_write, safe=safe)
     return numbers.visit_id
 
 
@@ -63,27 +68,43 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
     number = sight.identified.device_no
     with station.register.write() as session:
         row = recorders.find_recorder(session, number) if number else None
-        visit = _new_visit(station, request, card, sight, row.id if row else None)
+        seen = last_seen(session, station.station_no)
+        doubt = doubt_of(note_time(session, station.station_no, now), now - seen, synchronised=is_synchronised())
+        visit = _new_visit(station, request, card, sight, row.id if row else None, doubt)
         visit_id = visits.open_visit(session, visit, actor=station.actor)
+        if doubt:
+            alarm_clock(session, station, visit_id, now=now, seen=seen)
         if number:
             for kind, value in (("fs_uuid", card.identity.fs_uuid), ("label", card.identity.label)):
                 if value:
                     recorders.note_identity(session, number, kind, value, now=now)
-        if sight.identified.others:
-            alerts.open_alert(
-                session,
-                station_no=station.station_no,
-                kind="identity_conflict",
-                about=f"visit:{visit_id}",
-                facts={"device_no": number, "others": list(sight.identified.others), "rung": sight.identified.rung},
-                at=now,
-                visit_id=visit_id,
-                device_no=number,
-            )
+        _alarm_identity(session, station, sight, visit_id)
     return Numbers(visit_id, visit.docked_at, visit.recorder_id, number)
 
 
-def _new_visit(station: Station, request: VisitRequest, card: Card, sight: Sight, recorder_id: int | None) -> NewVisit:
+def _alarm_identity(session: Session, station: Station, sight: Sight, visit_id: int) -> None:
+    said = sight.identified
+    if said.others:
+        alerts.open_alert(
+            session,
+            station_no=station.station_no,
+            kind="identity_conflict",
+            about=f"visit:{visit_id}",
+            facts={"device_no": said.device_no, "others": list(said.others), "rung": said.rung},
+            at=station.now(),
+            visit_id=visit_id,
+            device_no=said.device_no,
+        )
+
+
+def _new_visit(
+    station: Station,
+    request: VisitRequest,
+    card: Card,
+    sight: Sight,
+    recorder_id: int | None,
+    doubt: StationClock | None = None,
+) -> NewVisit:
     now = station.now()
     return NewVisit(
         station_no=station.station_no,
@@ -95,9 +116,9 @@ def _new_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
         recorder_id=recorder_id,
         device_no=sight.identified.device_no,
         identified_by=sight.identified.rung,
-        evidence=_evidence(sight),
+        evidence=_evidence(sight) | ({"station_clock": doubt} if doubt else {}),
         profile=sight.profile.name,
-        path=request.path,
+        path=display_path(os.fsencode(request.path)),
         person=request.person,
         note=request.note,
         clock_synchronised=is_synchronised(),
@@ -114,11 +135,13 @@ def _evidence(sight: Sight) -> dict[str, Any]:
 def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> None:
     """An unregistered recorder under ``unknown_recorder: hold``: shown, alerted, not copied.
 
-    Always raises RecorderNotRegistered; the visit stands in the register as ``failed``.
+    Always raises RecorderNotRegistered; the visit stands in the register as ``failed``, with what
+    lay on the card: whoever docked it in time has not to answer for the wait (article 23).
     """
     visit = _new_visit(station, request, card, sight, None)
     with station.register.write() as session:
         visit_id = visits.open_visit(session, visit, actor=station.actor)
+        keep_listing(session, card, sight, station, visit_id)
         visits.end_visit(
             session,
             visit_id,
@@ -138,6 +161,7 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
             at=visit.opened_at,
             visit_id=visit_id,
         )
+        _alarm_identity(session, station, sight, visit_id)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
     journal_visit(station, visit_id)
     raise RecorderNotRegistered(evidence=tell(sight.clues))

@@ -124,7 +124,7 @@ def _await(receive: Connection, on_progress: Callable[[Progress], None], patienc
         if receive.poll(0.5):
             try:
                 message = receive.recv()
-            except EOFError:
+            except (EOFError, OSError):  # OSError: it died in the middle of a message
                 raise WorkerDied(reason=_how_it_ended(pid)) from None
             if not isinstance(message, Progress):
                 return message

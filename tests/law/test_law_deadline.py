@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockd.law.deadline import ExceptionClaim, due_at, judge
+from dockd.law.deadline import ExceptionClaim, StationClock, doubt, due_at, judge
 from dockd.nouns import Judgement, LateKind
 
 CHINA = timezone(timedelta(hours=8))
@@ -341,3 +341,25 @@ def test_late_and_its_kind_always_come_together(
     verdict = judged(docked=docked, stored=docked + took * HOUR, others=others, claims=claims)
     assert (verdict.late is True) == (verdict.late_kind is not None) == (verdict.overdue_s > 0)
     assert verdict.late is not None or verdict.reason
+
+
+# --- the station's own clock ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("clock", "late", "kept"),
+    [
+        (None, True, True),
+        (None, False, False),
+        (StationClock.BEHIND, True, True),  # 时钟倒退仍超时，则确已超时: late by a clock that is behind is late
+        (StationClock.BEHIND, False, None),  # 时钟倒退而“按时”，不可信: in time by it is not proven
+        (StationClock.AHEAD, True, None),  # 时钟超前而“超时”，不得冤枉人员: late by a clock that leapt is not proven
+        (StationClock.AHEAD, False, False),
+    ],
+)
+def test_a_verdict_that_a_wrong_station_clock_could_turn_round_is_left_open(clock, late, kept) -> None:
+    verdict = Judgement(deadline_at=at(24), original_deadline_at=at(24), late=late)
+    judged = doubt(verdict, clock)
+    assert judged.late is kept
+    assert judged.deadline_at == verdict.deadline_at
+    assert (judged.reason == "station_clock") == (kept is None)

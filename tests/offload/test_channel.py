@@ -35,7 +35,6 @@ class Thread:
         return self._result.get_nowait()
 
 
-
 def test_items_come_out_in_their_order() -> None:
     channel: Channel[int] = Channel(10)
     for number in range(5):

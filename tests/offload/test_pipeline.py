@@ -421,9 +421,7 @@ def test_the_reserve_is_kept_free(dock: Dock) -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-def test_a_read_only_store_is_called_read_only(
-    dock: Dock, store_on: Callable[[Path], None], tmp_path: Path
-) -> None:
+def test_a_read_only_store_is_called_read_only(dock: Dock, store_on: Callable[[Path], None], tmp_path: Path) -> None:
     dock.lay("A.dat", 1000)
     with disks.ext4(tmp_path / "image", tmp_path / "disk", size=16 * MIB) as disk:
         store_on(disk)
@@ -439,7 +437,9 @@ _EXT4_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN: the file system answers EIO fr
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-@pytest.mark.parametrize("step", [Step.TEMP_CREATED, Step.MARK_KEPT, Step.TEMP_SYNCED, Step.VERIFIED_KEPT, Step.RENAMED])
+@pytest.mark.parametrize(
+    "step", [Step.TEMP_CREATED, Step.MARK_KEPT, Step.TEMP_SYNCED, Step.VERIFIED_KEPT, Step.RENAMED]
+)
 def test_a_store_whose_disk_dies_ends_the_visit_and_loses_nothing(
     dock: Dock, store_on: Callable[[Path], None], tmp_path: Path, step: Step
 ) -> None:
@@ -736,5 +736,3 @@ def test_the_marks_of_a_finished_file_are_forgotten(dock: Dock) -> None:
     dock.visit()
     with dock.station.register.read() as session:
         assert session.scalars(select(JournalRow)).all() == []
-
-

@@ -469,5 +469,3 @@ def test_a_second_read_that_fails_says_where(worn: FaultyCard) -> None:
         read_again(entry, fd, "", memoryview(bytearray(PAGE)))
     os.close(fd)
     assert caught.value.fields["offset"] == 16 * PAGE
-
-

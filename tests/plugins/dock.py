@@ -113,7 +113,7 @@ class Dock:
         return self.station.store
 
     def temps(self) -> list[str]:
-        return sorted(str(path.relative_to(self.store)) for path in self.store.rglob("*.part"))
+        return sorted(str(path.relative_to(self.store)) for path in (self.store / "footage").rglob("*.part"))
 
     def quarantined(self) -> list[str]:
         folder = self.store / ".dockd/quarantine"

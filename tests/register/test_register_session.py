@@ -373,6 +373,29 @@ def test_sqlite_errors_are_told_apart_by_their_codes(code: int, expected: type) 
     assert type(trouble_of(sqlite_error(code), Place("r.db", "/r.db", 1), writing=True)) is expected
 
 
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("08006", RegisterUnreachable),
+        ("57P01", RegisterUnreachable),
+        ("28P01", RegisterUnreachable),
+        ("3D000", RegisterUnreachable),
+        ("55P03", RegisterLocked),
+        ("40P01", RegisterLocked),
+        ("XX001", RegisterCorrupt),
+        ("25006", StoreReadOnly),
+        ("53100", StoreFull),
+        ("58030", StoreFailing),
+        ("23505", type(None)),
+        ("42P01", type(None)),
+    ],
+)
+def test_postgresql_errors_are_told_apart_by_their_states(state: str, expected: type) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    error = psycopg.errors.lookup(state)("words that nobody looks at")
+    assert type(trouble_of(error, Place("postgresql://db", None, 1), writing=True)) is expected
+
+
 def test_other_errors_are_not_trouble_of_the_database() -> None:
     assert trouble_of(ValueError("locked"), Place("r.db", "/r.db", 1), writing=True) is None
     assert trouble_of(sqlite3.ProgrammingError("locked"), Place("r.db", "/r.db", 1), writing=True) is None
