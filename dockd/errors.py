@@ -121,6 +121,11 @@ class StationExists(WrongUse):
     hint = "Choose another directory. Nothing was changed."
 
 
+class RegisterNotEmpty(WrongUse):
+    message = "the database {url} is not empty: it holds {tables} tables"
+    hint = "Make an empty database, name it in register.url and run dockd rebuild again. Nothing was changed."
+
+
 class NotEmpty(WrongUse):
     message = "{path} is not empty"
     hint = "Choose a new directory. Nothing was changed."
@@ -249,6 +254,11 @@ class RegisterOutdated(StoreError):
 class RegisterTooNew(RegisterOutdated):
     message = "the register is of revision {found}; this dockd knows revisions up to {wanted} only"
     hint = "Install the dockd that last wrote it, or a newer one. Nothing was changed."
+
+
+class RegisterInUse(StoreError):
+    message = "the register {url} is in use: {reason}"
+    hint = "Stop dockd, wait until visits have ended, close every program that has the register open, then run it again."
 
 
 class ExportUnwritable(StoreError):

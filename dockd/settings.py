@@ -326,6 +326,14 @@ class Probe(Section):
     cpu_s: int = Field(60, ge=1, le=3600, description=N_("seconds between 1 and 3600"))
 
 
+class CardTrouble(Section):
+    """How long a card that is in trouble is waited for."""
+
+    patience: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+        timedelta(minutes=3), description=N_("a length of time between 1s and 1h, such as 3m")
+    )
+
+
 class Clock(Section):
     """When two clocks disagree."""
 
@@ -366,6 +374,7 @@ class Document(Section):
     title: Title = Field(description=N_("keys with values, indented below"))
     profiles: Profiles = Field(description=N_("keys with values, indented below"))
     probe: Probe = Field(description=N_("keys with values, indented below"))
+    card: CardTrouble = Field(description=N_("keys with values, indented below"))
     clock: Clock = Field(description=N_("keys with values, indented below"))
     verify: Verify = Field(description=N_("keys with values, indented below"))
     log: Log = Field(description=N_("keys with values, indented below"))
@@ -391,6 +400,7 @@ class Settings:
     title: Title
     profiles: Profiles
     probe: Probe
+    card: CardTrouble
     clock: Clock
     verify: Verify
     log: Log

@@ -91,6 +91,10 @@ _TEMPLATES = {
     "store_altered": N_("{location}: {finding} {detail}"),
     "store_full": N_("{need} bytes were needed, {free} are free, {reserve} are kept in reserve. New copies wait."),
     "removed_early": N_("Recorder {recorder}, visit {visit}: the card was removed before everything was stored."),
+    "not_answering": N_(
+        "Recorder {recorder}, visit {visit}: the card stopped answering before everything was stored. Unplug the "
+        "recorder and dock it again; if it happens again, keep the card aside."
+    ),
     "station_clock": N_(
         "Visit {visit}: this station's clock says {now}, but {seen} was seen before. Set it right; what was judged "
         "by it is left open."

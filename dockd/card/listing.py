@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -36,8 +37,8 @@ _TYPES = {
 }
 
 
-def list_card(root_fd: int, *, now: datetime) -> Listing:
-    """One complete listing of the card, sorted by raw path.
+def list_card(root_fd: int, *, now: datetime, heard: Callable[[], None] = lambda: None) -> Listing:
+    """One complete listing of the card, sorted by raw path. ``heard`` is called at each sign of life.
 
     Every name that a directory gave is an entry. What could not be examined carries the errno's
     name in ``error``: a directory that cannot be opened or read to its end, a file that cannot
@@ -48,7 +49,7 @@ def list_card(root_fd: int, *, now: datetime) -> Listing:
     Raises CardGone when the card was taken out meanwhile: half a listing is never returned.
     """
     try:
-        walk = _Walk(root_fd, os.fstat(root_fd).st_dev)
+        walk = _Walk(root_fd, os.fstat(root_fd).st_dev, heard)
     except OSError as error:
         raise _trouble(root_fd, error, b".") from error
     while walk.waiting:
@@ -128,6 +129,7 @@ class _Walk:
 
     root_fd: int
     device: int
+    heard: Callable[[], None]
     entries: list[Entry] = field(default_factory=list)
     waiting: list[tuple[Entry, _Level | None]] = field(default_factory=lambda: [(_ROOT, None)])
     seen: int = 0
@@ -135,6 +137,7 @@ class _Walk:
 
     def enter(self, item: tuple[Entry, _Level | None]) -> None:
         directory, above = item
+        self.heard()
         error = self._read(directory, above)
         if error:
             self._require_card(error, directory.path)
@@ -182,6 +185,7 @@ class _Walk:
         return sorted(names), None
 
     def _take(self, fd: int, path: bytes, name: bytes, level: _Level) -> bool:
+        self.heard()
         self.seen += 1
         self.path_bytes += len(path)
         if self.seen > MAX_ENTRIES or self.path_bytes > MAX_PATH_BYTES:

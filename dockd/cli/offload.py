@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from dockd.visit.request import Progress, VisitRequest
     from dockd.visit.worker import Lifeline
 
-# A card in trouble is silent for 30 s at a time while the kernel resets it; this is several of those.
-_PATIENCE_S = 180.0
-
 
 @click.command(
     help=_(
@@ -41,7 +38,8 @@ def offload(invocation: Invocation, path: str, device_no: str | None, docked_at:
     request = _request(invocation, path, device_no, docked_at)
 
     with Screen(quiet=as_json or not sys.stderr.isatty()) as screen:
-        summary = run_in_worker(_work(invocation, request), on_progress=screen.show, patience_s=_PATIENCE_S)
+        patience_s = settings.card.patience.total_seconds()
+        summary = run_in_worker(_work(invocation, request), on_progress=screen.show, patience_s=patience_s)
     _report(summary, as_json, str(settings.store.root))
     sys.exit(exit_code(summary))
 
@@ -69,6 +67,7 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
         from dockd.register.visits import show_visit
         from dockd.visit.meter import Meter
         from dockd.visit.numbers import Guards
+        from dockd.visit.patience import Patience
         from dockd.visit.story import attend
 
         # On a terminal the summary says it better; a service or a script gets the journal's lines.
@@ -77,7 +76,9 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
         meter = Meter(send)
         meter.start()
         try:
-            visit_id = attend(station, request, meter=meter, guards=Guards(before_write=lifeline.check))
+            patience = Patience(station.settings.card.patience.total_seconds())
+            guards = Guards(before_write=lifeline.check, patience=patience)
+            visit_id = attend(station, request, meter=meter, guards=guards)
             with station.register.read() as session:
                 return show_visit(session, visit_id, zone=station.zone)
         finally:

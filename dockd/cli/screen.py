@@ -28,6 +28,15 @@ def phase_words() -> dict[str, str]:
     }
 
 
+def shown(progress: Progress) -> tuple[str, int]:
+    """The phase to name and the bytes to show: read ones while the card is read, then proven ones."""
+    if progress.phase.value != "copying":
+        return progress.phase.value, progress.bytes_total
+    if progress.bytes_read < progress.bytes_total:
+        return "copying", progress.bytes_read
+    return "proving", progress.bytes_proven
+
+
 class Screen:
     """A progress bar on a terminal's stderr; nothing when ``quiet``."""
 
@@ -48,12 +57,12 @@ class Screen:
         if self._quiet:
             return
         bar, task = self._bar_and_task()
-        copying = progress.phase.value in ("copying", "proving")
+        phase, completed = shown(progress)
         bar.update(
             task,
             total=progress.bytes_total or None,
-            completed=progress.bytes_proven if copying else progress.bytes_total,
-            doing=phase_words()[progress.phase.value],
+            completed=completed,
+            doing=phase_words()[phase],
             files=f"{progress.files_done}/{progress.files}",
         )
 

@@ -225,6 +225,7 @@ _ALERT_CLASSES = (
     AlertClass("store_altered", _C, 29, None, (4,), "已储存文件缺失或被改动", "a stored file is missing or altered"),
     AlertClass("station_clock", _C, 23, 1, (3,), "采集站时钟异常", "the station's clock cannot be trusted"),
     AlertClass("removed_early", _W, 23, 1, (3,), "提前拔出，未完成", "removed early, incomplete"),
+    AlertClass("not_answering", _W, 23, 1, (3,), "存储卡无响应，已放弃", "the card does not answer, visit given up"),
     AlertClass("not_a_file_on_card", _N, 3, None, (2,), "卡上有非普通文件", "something on the card is not a file"),
 )
 

@@ -1,7 +1,8 @@
 """The store read back from the medium and compared with the register, in bounded memory.
 
-Four passes: footage (length and digest), sidecars (digest), manifests (line by line against
-the register), and a walk that finds what nobody registered. Nothing in the store is changed.
+Five passes: footage (length and digest), sidecars and visits' listings (digest), manifests (line
+by line against the register), and a walk that finds what nobody registered. Nothing in the store
+is changed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import StoreMissing, store_error
 from dockd.nouns import VerifiedVia, display_path, is_utf8
-from dockd.offload.layout import FOOTAGE
+from dockd.offload.layout import FOOTAGE, visit_of
 from dockd.offload.readback import read_back
 from dockd.register import alerts, holdings, ledger
 from dockd.register.holdings import Holding, Renewed
@@ -32,8 +33,6 @@ _WALKED = 400
 
 _GONE = frozenset({errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ESTALE})
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<location>[^\\\r\n]+)")
-# file numbers and manifests carry the number of their visit (layout.py)
-_VISIT = re.compile(r"(?:-(\d{6,18})-\d{5,}\.|/\.?visit-(\d{6,18})\.)[^/]*\Z", re.ASCII)
 
 
 class Finding(StrEnum):
@@ -51,6 +50,7 @@ class Kind(StrEnum):
     FOOTAGE = "footage"
     SIDECAR = "sidecar"
     MANIFEST = "manifest"
+    LISTING = "listing"
     UNKNOWN = "unknown"
 
 
@@ -123,6 +123,7 @@ def audit_store(station: Station, *, since: datetime | None = None, watch: Watch
         run.watch.total(*holdings.count_footage(session, since))
     run.check_footage()
     run.check_sidecars()
+    run.check_listings()
     run.check_manifests()
     run.find_unregistered()
     return run.finish()
@@ -139,7 +140,7 @@ class _Run:
         rate = station.settings.verify.rate
         self._pace = Pace(rate).keep if rate else lambda count: None
 
-    # --- footage, sidecars ------------------------------------------------------------------------------
+    # --- footage, sidecars, listings ------------------------------------------------------------------------------
 
     def check_footage(self) -> None:
         for page in self._pages(holdings.page_footage):
@@ -148,8 +149,14 @@ class _Run:
                 self._keep_proof(session, results)
 
     def check_sidecars(self) -> None:
-        for page in self._pages(holdings.page_sidecars):
-            found = [self._check(holding, Kind.SIDECAR) for holding in page]
+        self._check_pages(holdings.page_sidecars, Kind.SIDECAR)
+
+    def check_listings(self) -> None:
+        self._check_pages(holdings.page_listings, Kind.LISTING)
+
+    def _check_pages(self, read_page: Callable[..., list[Holding]], kind: Kind) -> None:
+        for page in self._pages(read_page):
+            found = [self._check(holding, kind) for holding in page]
             self._tell([fault for fault in found if isinstance(fault, Fault)])
 
     def _pages(self, read_page: Callable[..., list[Holding]]) -> Iterator[list[Holding]]:
@@ -292,7 +299,7 @@ class _Run:
             self._tell([_stranger(path) for path in still])
 
     def _unknown(self, paths: Sequence[str]) -> list[str]:
-        visits = {path: int(match[1] or match[2]) for path in paths if (match := _VISIT.search(path))}
+        visits = {path: number for path in paths if (number := visit_of(path)) is not None}
         with self.station.register.read() as session:
             known = holdings.known_paths(session, _writable(paths), visits.values())
             working = holdings.visits_at_work(session, visits.values())
@@ -384,7 +391,7 @@ class _Run:
 
 
 # Whose alerts an audit may close: a temp that vanished (transfer:…) is not found again by reading the store.
-_OWN = frozenset({"location", "sidecar", "manifest", "store"})
+_OWN = frozenset({"location", "sidecar", "listing", "manifest", "store"})
 _STATES = {Finding.MISSING: LocationState.MISSING, Finding.ALTERED: LocationState.ALTERED}
 
 

@@ -19,6 +19,8 @@ UNKNOWN_RECORDER = "_unregistered"
 
 _PART_BYTES = 200  # a file system's name has at most 255
 _TEMP = re.compile(r"[^.].*-\d{6,}-\d{5,}\.[0-9a-z]{1,8}\.part")
+# file numbers, manifests and listings carry the number of their visit
+_VISIT = re.compile(r"(?:-(\d{6,18})-\d{5,}\.|/\.?visit-(\d{6,18})\.)[^/]*\Z", re.ASCII)
 _EXTENSION = re.compile(rb"\.([0-9A-Za-z]{1,8})\Z")
 
 
@@ -50,6 +52,17 @@ def is_temp(name: str) -> bool:
 def manifest_path(docked_on: date, device_no: str | None, visit_id: int) -> str:
     """The visit's manifest, beside its footage."""
     return f"{folder(docked_on, device_no)}/visit-{visit_id:06d}.sha256"
+
+
+def visit_path(docked_on: date, device_no: str | None, visit_id: int) -> str:
+    """The visit's listing with what became of each entry, beside its manifest."""
+    return f"{folder(docked_on, device_no)}/visit-{visit_id:06d}.json"
+
+
+def visit_of(path: str) -> int | None:
+    """The number of the visit that a file in the store belongs to by its name, None where the name says none."""
+    found = _VISIT.search(path)
+    return int(found[1] or found[2]) if found else None
 
 
 def extension(original_name: bytes) -> str:

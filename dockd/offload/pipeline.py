@@ -24,6 +24,7 @@ from dockd.errors import (
     CardFileChanged,
     CardFileUnreadable,
     CardGone,
+    NotAnswering,
     ProofFailed,
     SourceUnsteady,
     StoreFull,
@@ -161,7 +162,8 @@ def copy_files(jobs: Sequence[Job], around: Surroundings, result: CopyResult) ->
 
     A file whose read-back differs is set aside and copied once more from its first byte; if
     it differs again it is in ``differing`` and nothing calls it stored. Raises StoreError
-    (what was proven is kept, temps wait for the next run) and whatever ``before_write`` raises.
+    (what was proven is kept, temps wait for the next run), NotAnswering (the same; its reader is left
+    behind) and whatever ``before_write`` raises.
     """
     redo = _Run(around, result).run(jobs)
     for job in _Run(around, result).run(redo):
@@ -197,14 +199,15 @@ class _Run:
         for thread in threads:
             thread.start()
         try:
-            for thread in threads:
-                thread.join()
-        except BaseException:
+            self._wait(threads)
+        except BaseException as error:
             # Interrupted: no one may write on once the caller has let go of the card's lock.
             # The reader is not waited for: it writes nothing, and its card may never answer.
             self._stop()
             for thread in threads[1:]:
                 thread.join()
+            if isinstance(error, NotAnswering) and self._errors:
+                raise self._errors[0] from None
             raise
         finally:
             for copied in self._to_prover.drain():
@@ -212,6 +215,15 @@ class _Run:
         if self._errors:
             raise self._errors[0]
         return self._redo
+
+    def _wait(self, threads: Sequence[threading.Thread]) -> None:
+        """Until all have ended; looks after the card meanwhile. Raises NotAnswering."""
+        reader, access = threads[0], self._around.access
+        while reader.is_alive():
+            reader.join(access.look_s)
+            access.look()
+        for thread in threads[1:]:
+            thread.join()
 
     def _guard(self, stage: Callable[[], None]) -> None:
         try:
@@ -245,7 +257,8 @@ class _Run:
     def _read_one(self, job: Job) -> None:
         reader = FileReader(job.entry, self._around.access.open(job.entry), self._around.access)
         try:
-            check_unchanged(reader.fd, job.entry)
+            with self._around.access.asking():
+                check_unchanged(reader.fd, job.entry)
             if job.resume and job.marks:
                 self._take_up(job, reader)
             if self._result.first_byte_at is None:
@@ -257,7 +270,8 @@ class _Run:
                 self._to_writer.put(chunk)
             self._finish(job, reader)
         finally:
-            os.close(reader.fd)
+            with self._around.access.asking():
+                os.close(reader.fd)
             self._result.bytes_read += reader.bytes_read
 
     def _buffer(self) -> memoryview:
@@ -283,7 +297,8 @@ class _Run:
         if self._around.read_twice and not reader.holes:
             buffer = self._buffer()
             try:
-                reader.bytes_read += read_again(job.entry, reader.fd, digest, buffer)
+                asking = self._around.access.asking
+                reader.bytes_read += read_again(job.entry, reader.fd, digest, buffer, asking=asking)
             finally:
                 self._free.put(buffer)
         self._around.passed(Step.SOURCE_READ)
@@ -335,9 +350,10 @@ class _Run:
         else:
             fd = durable.create_temp(path)
         try:
+            self._require_root()  # asked again: now nothing has come between
             os.ftruncate(fd, begin.offset)
             durable.preallocate(fd, begin.job.entry.size)
-        except OSError:
+        except (OSError, StoreMissing):
             os.close(fd)
             raise
         return fd

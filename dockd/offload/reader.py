@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,10 +28,17 @@ _DAMAGED = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EILSEQ, err
 
 @dataclass(frozen=True, slots=True)
 class CardAccess:
-    """How the offload reaches a card: ``open`` gives an fd of a listed entry, ``is_there`` asks for the device."""
+    """How the offload reaches a card: ``open`` gives an fd of a listed entry, ``is_there`` asks for the device.
+
+    Every other question to the card is put inside ``asking``; ``look``, called every ``look_s`` seconds
+    by a thread that asks nothing, raises NotAnswering when one of them has been open for too long.
+    """
 
     open: Callable[[Entry], int]
     is_there: Callable[[], bool]
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext
+    look: Callable[[], None] = lambda: None
+    look_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,8 @@ class FileReader:
 
     def finish(self) -> str:
         """The digest, if the source is still the file that was listed. Raises CardFileChanged."""
-        check_unchanged(self.fd, self.entry)
-        with blaming_card(self.entry, self.offset):
+        with self.access.asking(), blaming_card(self.entry, self.offset):
+            check_unchanged(self.fd, self.entry)
             if os.pread(self.fd, 1, self.entry.size):
                 raise CardFileChanged(path=self.entry.display)
         return self.hasher.hexdigest()
@@ -92,7 +99,8 @@ class FileReader:
 
     def _read(self, view: memoryview) -> int:
         try:
-            count = os.preadv(self.fd, [view], self.offset)
+            with self.access.asking():
+                count = os.preadv(self.fd, [view], self.offset)
         except OSError as error:
             if error.errno not in _DAMAGED:
                 raise as_card_error(error, self.entry, self.offset) from error
@@ -112,7 +120,8 @@ class FileReader:
     def _salvage_part(self, part: memoryview, start: int) -> int:
         """Up to a sector's end: the bytes that came, or all of it as a hole."""
         try:
-            count = os.preadv(self.fd, [part], start)
+            with self.access.asking():
+                count = os.preadv(self.fd, [part], start)
         except OSError as error:
             if error.errno not in _DAMAGED:
                 raise as_card_error(error, self.entry, start) from error
@@ -150,7 +159,14 @@ def nothing_readable(reader: FileReader) -> bool:
     return bool(reader.holes) and sum(h.length for h in reader.holes) >= reader.entry.size
 
 
-def read_again(entry: Entry, fd: int, sha256: str, buffer: memoryview) -> int:
+def read_again(
+    entry: Entry,
+    fd: int,
+    sha256: str,
+    buffer: memoryview,
+    *,
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> int:
     """A second, independent read of the source to its listed size; returns that in bytes.
 
     Raises SourceUnsteady when the card returns other bytes, CardFileChanged when it returns fewer.
@@ -159,7 +175,7 @@ def read_again(entry: Entry, fd: int, sha256: str, buffer: memoryview) -> int:
     os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
     digest, offset = hashlib.sha256(), 0
     while offset < entry.size:
-        with blaming_card(entry, offset):
+        with asking(), blaming_card(entry, offset):
             count = os.preadv(fd, [buffer[: min(len(buffer), entry.size - offset)]], offset)
         if count == 0:
             raise CardFileChanged(path=entry.display)

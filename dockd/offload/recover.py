@@ -49,9 +49,11 @@ def recover_files(
     around: Surroundings,
     *,
     live_temps: Callable[[], set[str]],
+    folder: str | None = None,
 ) -> Recovered:
     """Brings every pending transfer of one unfinished visit to a state of the table.
 
+    ``folder`` is where the visit's footage lies: a register that was made again knows no transfers of it.
     The caller holds the visit's lock and afterwards writes down what ``forgotten``,
     ``vanished`` and ``altered`` say. Raises StoreError.
     """
@@ -62,7 +64,8 @@ def recover_files(
     for held in left:
         around.before_write()
         _recover_one(held, around, found)
-    _quarantine_strays({os.path.dirname(held.final) for held in left if held.final}, around, live_temps, found)
+    folders = {os.path.dirname(held.final) for held in left if held.final} | ({folder} if folder else set())
+    _quarantine_strays(folders, around, live_temps, found)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, Hole, MediaType, Place, display_path
@@ -103,15 +103,24 @@ def manifest_lines(session: Session, visit_id: int) -> list[tuple[str, str]]:
 
 
 def without_sidecar(session: Session, visit_id: int) -> list[int]:
-    """Records of a visit whose present revision has no sidecar yet."""
+    """Records of a visit's files whose present revision has no sidecar yet.
+
+    Records of earlier visits too: a file that was stored already may have revised them.
+    """
     written = select(SidecarRow.id).where(
         SidecarRow.record_id == RecordRow.id, SidecarRow.revision == RecordRow.revision
     )
-    return list(
-        session.scalars(
-            select(RecordRow.id).where(RecordRow.visit_id == visit_id, ~written.exists()).order_by(RecordRow.id)
+    own = select(RecordRow.id).where(RecordRow.visit_id == visit_id, ~written.exists())
+    seen_again = (
+        select(RecordRow.id)
+        .join(TransferRow, TransferRow.file_no == RecordRow.file_no)
+        .where(
+            TransferRow.visit_id == visit_id,
+            TransferRow.outcome == FileOutcome.ALREADY_STORED,
+            ~written.exists(),
         )
     )
+    return sorted(session.scalars(union(own, seen_again)))
 
 
 def name_of(path: bytes) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, func, select, true, update
 from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, VerifiedVia
+from dockd.register.listings import listing_files
 from dockd.register.tables import (
     FootageRow,
     LocationRow,
@@ -110,6 +111,29 @@ def page_sidecars(session: Session, since: datetime | None, *, after: int, limit
     return [Holding(s.id, s.path, s.sha256, None, s.record_id, file_no) for s, file_no in rows]
 
 
+def page_listings(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
+    """Visits' listings after visit ``after``; fewer than ``limit``, but never none while there are more."""
+    key = after
+    while True:
+        visits = list(
+            session.scalars(
+                select(VisitRow.id)
+                .where(
+                    VisitRow.id > key,
+                    VisitRow.state == VisitState.ENDED,
+                    true() if since is None else VisitRow.ended_at >= since,
+                )
+                .order_by(VisitRow.id)
+                .limit(limit)
+            )
+        )
+        if found := listing_files(session, visits):
+            return [Holding(f.visit_id, f.path, f.sha256, None, None, None) for f in found]
+        if not visits:
+            return []
+        key = visits[-1]
+
+
 def page_manifests(session: Session, since: datetime | None, *, after: int, limit: int) -> list[tuple[int, str]]:
     """(visit number, path) of manifests after visit ``after``."""
     rows = session.execute(
@@ -151,8 +175,9 @@ def digests_at(session: Session, paths: Iterable[str]) -> dict[str, str]:
 
 
 def known_paths(session: Session, paths: Iterable[str], visits: Iterable[int]) -> set[str]:
-    """Those of ``paths`` that are footage, a sidecar, the temp of a transfer, or the manifest of one of ``visits``."""
-    known: set[str | None] = set()
+    """Those of ``paths`` that are footage, a sidecar, a temp, or the manifest or listing of one of ``visits``."""
+    visits = list(visits)
+    known: set[str | None] = {file.path for file in listing_files(session, visits)}
     for some in chunks(paths):
         known.update(session.scalars(select(LocationRow.path).where(LocationRow.path.in_(some))))
         known.update(session.scalars(select(SidecarRow.path).where(SidecarRow.path.in_(some))))

@@ -27,6 +27,7 @@ from dockd.errors import (
     DockdError,
     RegisterAbsent,
     RegisterCorrupt,
+    RegisterNotEmpty,
     RegisterOutdated,
     RegisterTooNew,
     RegisterUnreachable,
@@ -332,6 +333,15 @@ def _create_in_database(register: Register) -> None:
         _run_migrations(session.connection())
 
 
+def found_register(session: Session, shown: str) -> None:
+    """The tables of a new register in the caller's transaction, on PostgreSQL. Raises RegisterNotEmpty."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+    tables = session.scalar(text("SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"))
+    if tables:
+        raise RegisterNotEmpty(url=shown, tables=tables)
+    _run_migrations(session.connection())
+
+
 def migrate_register(url: str, *, now: datetime) -> str | None:
     """The register is of this code's revision. Returns the path of the backup that was made of a SQLite file.
 
@@ -405,6 +415,7 @@ __all__ = [
     "Register",
     "check_integrity",
     "create_register",
+    "found_register",
     "migrate_register",
     "open_register",
     "revision",

@@ -214,13 +214,15 @@ def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
 
 
 def held_temps(session: Session, *, card_instance: str) -> list[HeldTemp]:
-    """Temps of this card's ended visits, with their journals. Few at any time (partial index)."""
+    """Temps of this card's ended visits, with their journals, oldest first. Few at any time (partial index)."""
     rows = session.execute(
-        _transfers().where(
+        _transfers()
+        .where(
             TransferRow.state == TransferState.COPYING,
             ObservationRow.card_instance == card_instance,
             VisitRow.state == VisitState.ENDED,
         )
+        .order_by(TransferRow.observation_id)
     ).all()
     return [_as_held(session, row) for row in rows]
 
@@ -430,7 +432,7 @@ def mark_stored(
     """Step 11: footage, place and ledger line in one transaction. From its commit on, "stored" may be said."""
     if not placed:
         return
-    ids = session.execute(
+    made = session.execute(
         insert(FootageRow).returning(FootageRow.id, sort_by_parameter_order=True),
         [
             {
@@ -450,7 +452,8 @@ def mark_stored(
             }
             for p in placed
         ],
-    ).scalars()
+    )
+    keys = list(made.scalars())
     session.execute(
         insert(LocationRow),
         [
@@ -462,7 +465,7 @@ def mark_stored(
                 "verified_at": p.proven.at,
                 "verified_via": p.proven.via.value,
             }
-            for footage_id, p in zip(ids, placed, strict=True)
+            for footage_id, p in zip(keys, placed, strict=True)
         ],
     )
     session.execute(
@@ -478,6 +481,7 @@ def mark_stored(
         ],
     )
     session.execute(delete(JournalRow).where(JournalRow.observation_id.in_([p.proven.observation_id for p in placed])))
+    seen = _seen(session, placed)
     ledger.append_many(
         session,
         station_no=visit.station_no,
@@ -487,22 +491,29 @@ def mark_stored(
                 kind="footage.stored",
                 subject=f"footage:{p.file_no}",
                 at=p.at,
-                data=_told(p, visit, device_no),
+                data=_told(p, visit) | seen[p.proven.observation_id] | {"footage_id": key, "device_no": device_no},
             )
-            for p in placed
+            for key, p in zip(keys, placed, strict=True)
         ],
     )
 
 
-def _told(p: Placed, visit: VisitRow, device_no: str | None) -> dict[str, Any]:
+def _seen(session: Session, placed: Sequence[Placed]) -> dict[int, dict[str, Any]]:
+    """What the listing says of the placed files beside their names, by observation."""
+    columns = (ObservationRow.seq, ObservationRow.inode, ObservationRow.media, ObservationRow.place)
+    wanted = ObservationRow.id.in_([p.proven.observation_id for p in placed])
+    rows = session.execute(select(ObservationRow.id, *columns).where(wanted))
+    return {row.id: {"seq": row.seq, "inode": row.inode, "media": row.media, "place": row.place} for row in rows}
+
+
+def _told(p: Placed, visit: VisitRow) -> dict[str, Any]:
     return {
         "visit_id": visit.id,
         "observation_id": p.proven.observation_id,
-        "device_no": device_no,
         "card_instance": visit.card_instance,
         "path": p.entry.path,
         "size": p.proven.size,
-        "mtime_ns": p.entry.mtime_ns,
+        "mtime_ns": storable_ns(p.entry.mtime_ns),
         "sha256": p.proven.sha256,
         "location": p.final,
         "docked_at": p.docked_at,
@@ -568,12 +579,9 @@ def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit
         subject=f"footage:{known.file_no}",
         at=placed.at,
         actor=actor,
-        data={
-            "location": placed.final,
-            "altered" if known.altered else "missing": known.location,
-            "sha256": known.sha256,
-            "visit_id": visit.id,
-        },
+        data=_told(placed, visit)
+        | _seen(session, [placed])[placed.proven.observation_id]
+        | {"footage_id": known.footage_id, "altered" if known.altered else "missing": known.location},
     )
 
 

@@ -123,8 +123,13 @@ def end_visit(
     at: datetime,
     actor: str,
     held: bool = False,
+    listing: tuple[str, str] | None = None,
 ) -> None:
-    """The visit's last row: nothing of it is pending any more."""
+    """The visit's last row: nothing of it is pending any more.
+
+    ``listing`` is place and SHA-256 of the file in the store that tells what lay on the card and what
+    became of it; only the ledger line keeps them.
+    """
     row = _get(session, visit_id)
     row.outcome, row.reason, row.manifest = outcome, reason, manifest
     row.state, row.ended_at = (VisitState.HELD if held else VisitState.ENDED), at
@@ -133,6 +138,11 @@ def end_visit(
         "reason": reason,
         "manifest": manifest,
         "counts": outcome_counts(session, visit_id),
+        "state": row.state,
+        "bytes_read": row.bytes_read,
+        "bytes_stored": row.bytes_stored,
+        "first_byte_at": row.first_byte_at,
+        "listing": {"path": listing[0], "sha256": listing[1]} if listing else None,
     }
     _tell(session, row, "visit.ended", at=at, actor=actor, data=data)
 

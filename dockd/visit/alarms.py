@@ -135,10 +135,19 @@ def settle_store_full(station: Station) -> None:
 
 def alarm_card_gone(session: Session, station: Station, numbers: Numbers) -> None:
     """The card was pulled before all of it was stored."""
+    _alarm_cut_short(session, station, numbers, "removed_early")
+
+
+def alarm_not_answering(session: Session, station: Station, numbers: Numbers) -> None:
+    """The card stopped answering before all of it was stored."""
+    _alarm_cut_short(session, station, numbers, "not_answering")
+
+
+def _alarm_cut_short(session: Session, station: Station, numbers: Numbers, kind: str) -> None:
     alerts.open_alert(
         session,
         station_no=station.station_no,
-        kind="removed_early",
+        kind=kind,
         about=f"visit:{numbers.visit_id}",
         facts={},
         at=station.now(),

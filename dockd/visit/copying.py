@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dockd.card.listing import is_there, open_entry
 from dockd.errors import CardFileChanged, CardFileReplaced, SourceUnsteady, StoreFull
-from dockd.nouns import ParsedName
+from dockd.nouns import Entry, ParsedName
 from dockd.offload.books import Books
 from dockd.offload.pipeline import CopyResult, Job, Surroundings, copy_files
 from dockd.offload.reader import CardAccess
@@ -17,6 +17,7 @@ from dockd.visit.alarms import alarm_card_gone, alarm_store_full, settle_store_f
 from dockd.visit.look import Card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
+from dockd.visit.patience import LOOK_S
 from dockd.visit.request import Phase
 
 _WORTH_ANOTHER_TRY = (CardFileChanged, CardFileReplaced, SourceUnsteady)
@@ -48,7 +49,17 @@ def surroundings(
 
 def card_access(card: Card) -> CardAccess:
     """How the offload reads this card: relative to its root's descriptor only."""
-    return CardAccess(open=lambda entry: open_entry(card.fd, entry.path), is_there=lambda: is_there(card.fd))
+    patience = card.patience
+
+    def open_listed(entry: Entry) -> int:
+        with patience.asking():
+            return open_entry(card.fd, entry.path)
+
+    def ask_whether_there() -> bool:
+        with patience.asking():
+            return is_there(card.fd)
+
+    return CardAccess(open_listed, ask_whether_there, patience.asking, patience.look, LOOK_S)
 
 
 def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: Numbers, meter: Meter) -> CopyResult:

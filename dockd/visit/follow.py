@@ -1,23 +1,26 @@
 """What follows "stored": describe, alert, sidecars, manifest, end. Pending work is found in the register alone.
 
 All of it can be cut short and done again: records are asked for by what footage lacks one,
-sidecars by what revision lacks one, and a manifest is the same bytes every time.
+sidecars by what revision lacks one, and manifest and listing are the same bytes every time.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dockd.export.manifest import render_manifest, write_manifest
+from dockd.export.visitfile import write_visit
 from dockd.footage.probe import ProbeLimits, probe_batch
 from dockd.nouns import MediaFacts, MediaType, VisitOutcome
-from dockd.offload.layout import manifest_path
+from dockd.offload import durable
+from dockd.offload.layout import manifest_path, visit_path
 from dockd.register import footage as footages
-from dockd.register import records, visits
+from dockd.register import listings, records, visits
 from dockd.register.footage import Footage
 from dockd.register.ledger import mirror_ledger
-from dockd.register.station import Station
+from dockd.register.station import MARKER, Station
 from dockd.register.tables import VisitRow
 from dockd.visit.alarms import alarm_files, alarm_records
 from dockd.visit.describe import Visited, media_of, new_record
@@ -40,16 +43,21 @@ def follow_up(
     """
     meter.enter(Phase.DESCRIBING if safe else Phase.UNSAFE)
     describe(station, visit_id, meter, check)
+    _write_lacking_sidecars(station, visit_id, check)
     note_marked_copies(station, visit_id)
-    with station.register.read() as session:
-        lacking = footages.without_sidecar(session, visit_id)
-    write_sidecars(station, lacking, check=check)
+    _write_lacking_sidecars(station, visit_id, check)
     manifest = keep_manifest(station, visit_id)
     outcome = end(station, visit_id, manifest, interrupted)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
     journal_visit(station, visit_id)
     meter.enter(Phase.ENDED)
     return outcome
+
+
+def _write_lacking_sidecars(station: Station, visit_id: int, check: Callable[[], None]) -> None:
+    with station.register.read() as session:
+        lacking = footages.without_sidecar(session, visit_id)
+    write_sidecars(station, lacking, check=check)
 
 
 def describe(station: Station, visit_id: int, meter: Meter, check: Callable[[], None]) -> None:
@@ -131,22 +139,47 @@ def keep_manifest(station: Station, visit_id: int) -> str | None:
         return None
     number = visited.recorder.device_no if visited.recorder else None
     place = manifest_path(visited.docked_at.astimezone(station.zone).date(), number, visit_id)
+    _make_folder(str(station.store), os.path.dirname(place))
     write_manifest(f"{station.store}/{place}", render_manifest(lines))
     return place
 
 
+def _make_folder(store: str, folder: str) -> None:
+    """A visit to which everything was known already, or that was cut short early, has no folder yet."""
+    with durable.blaming_store(store):
+        os.stat(f"{store}/{MARKER}")  # where it lacks, the store is not mounted
+        durable.make_directories(store, folder)
+
+
+def keep_listing(
+    station: Station, visit_id: int, *, outcome: VisitOutcome, reason: str | None, manifest: str | None
+) -> tuple[str, str]:
+    """Writes what lay on the card, and what became of it, beside the manifest; returns its place and SHA-256.
+
+    Also where nothing was stored: with it the whole of a visit survives the register.
+    """
+    with station.register.read() as session:
+        said = listings.read_listing(session, visit_id, outcome=outcome.value, reason=reason, manifest=manifest)
+    place = visit_path(said.docked_at.astimezone(station.zone).date(), said.device_no, visit_id)
+    _make_folder(str(station.store), os.path.dirname(place))
+    return place, write_visit(f"{station.store}/{place}", said)
+
+
 def end(station: Station, visit_id: int, manifest: str | None, interrupted: bool) -> VisitOutcome:
     """The visit's outcome from its files' outcomes, and its last row."""
+    with station.register.read() as session:
+        outcome = judge_visit(visits.outcome_counts(session, visit_id), interrupted=interrupted)
+    reason = "interrupted" if interrupted else None
+    listing = keep_listing(station, visit_id, outcome=outcome, reason=reason, manifest=manifest)
     with station.register.write() as session:
-        counts = visits.outcome_counts(session, visit_id)
         alarm_files(session, station, Visited.of(session, session.get_one(VisitRow, visit_id)))
-        outcome = judge_visit(counts, interrupted=interrupted)
         visits.end_visit(
             session,
             visit_id,
             outcome=outcome,
-            reason="interrupted" if interrupted else None,
+            reason=reason,
             manifest=manifest,
+            listing=listing,
             at=station.now(),
             actor=station.actor,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dockd.nouns import Rung
@@ -29,22 +29,23 @@ class Identified:
 ORDER = tuple(Rung)
 
 
-def identify(clues: Sequence[Clue]) -> Identified:
+def identify(clues: Sequence[Clue], *, mentioned: Iterable[str] = ()) -> Identified:
     """The best clue that names a registered recorder decides; two clues of one rung that differ decide nothing.
 
-    ``others`` is not empty where witnesses disagree: an identity conflict, which is alerted
-    (it also catches a card moved between recorders, which article 26 forbids).
+    ``mentioned`` are the recorders that single file names speak of, the minority too. ``others``
+    is not empty where witnesses disagree: an identity conflict, which is alerted (it also
+    catches a card moved between recorders, which article 26 forbids).
     """
     named = [clue for clue in clues if clue.device_no]
+    spoken_of = {clue.device_no for clue in named if clue.device_no} | set(mentioned)
     for rung in ORDER:
         numbers = {clue.device_no for clue in named if clue.rung is rung and clue.device_no}
         if len(numbers) == 1:
             chosen = numbers.pop()
-            others = {clue.device_no for clue in named if clue.device_no and clue.device_no != chosen}
-            return Identified(chosen, rung, tuple(sorted(others)))
+            return Identified(chosen, rung, tuple(sorted(spoken_of - {chosen})))
         if numbers:
-            return Identified(None, Rung.NONE, tuple(sorted(numbers)))
-    return Identified(None, Rung.NONE)
+            break
+    return Identified(None, Rung.NONE, tuple(sorted(spoken_of)) if len(spoken_of) > 1 else ())
 
 
 def tell(clues: Sequence[Clue]) -> str:

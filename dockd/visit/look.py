@@ -16,11 +16,12 @@ from dockd.card.identity import identify_card, majority_device
 from dockd.card.junk import confirm_skip
 from dockd.card.listing import list_card
 from dockd.card.profile import Profile, load_profiles
-from dockd.errors import PathIsStore, PathMissing, PathNotDirectory, PathUnreadable
+from dockd.errors import CardGone, PathIsStore, PathMissing, PathNotDirectory, PathUnreadable
 from dockd.nouns import CardIdentity, Classified, Entry, EntryType, Listing, Rung
 from dockd.register import recorders
 from dockd.register.station import Station
 from dockd.visit.identify import Clue, Identified, identify
+from dockd.visit.patience import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Card:
     fd: int
     path: str
     identity: CardIdentity
+    patience: Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,25 @@ class Sight:
 
 
 @contextmanager
-def open_card(path: str, store: str) -> Iterator[Card]:
-    """Opens a directory as a card, read-only. Raises the WrongUse that says what is wrong with ``path``."""
-    fd = _open_directory(path)
+def open_card(path: str, store: str, patience: Patience) -> Iterator[Card]:
+    """Opens a directory as a card, read-only.
+
+    Raises the WrongUse that says what is wrong with ``path``, CardGone, NotAnswering.
+    """
+    fd = patience.wait_for(lambda: _open_directory(path))
     try:
-        _refuse_store(path, store)
-        yield Card(fd, path, identify_card(path, fd))
+        identity = patience.wait_for(lambda: _identify(path, fd, store))
+        yield Card(fd, path, identity, patience)
     finally:
         os.close(fd)
+
+
+def _identify(path: str, fd: int, store: str) -> CardIdentity:
+    _refuse_store(path, store)
+    try:
+        return identify_card(path, fd)
+    except OSError as error:
+        raise CardGone(path=path) from error
 
 
 def _open_directory(path: str) -> int:
@@ -81,14 +94,14 @@ def _refuse_store(path: str, store: str) -> None:
 def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
     """Lists and classifies the card and says whose it is. Raises UnknownNumber for an unregistered ``device_no``."""
     profiles = load_profiles(station.settings.profiles.folder)
-    listing = list_card(card.fd, now=station.now())
+    listing = list_card(card.fd, now=station.now(), heard=card.patience.heard)
     profile = profiles.choose(listing, card.identity.label, None)
     classified = _classify(card, listing, profile)
     bindings = read_bindings(card.fd, listing, profile)
     with station.register.read() as session:
-        named = _named(session, classified)
-        clues = _gather(session, card.identity, bindings, named, device_no)
-        found = identify(clues, mentioned=named.mentioned)
+        named, mentioned = _by_names(session, classified)
+        clues = [*_gather(session, card.identity, bindings, device_no), *named]
+        found = identify(clues, mentioned=mentioned)
         wanted = _registered_profile(session, found.device_no)
     if wanted and wanted != profile.name:
         profile = profiles.choose(listing, card.identity.label, wanted)
@@ -108,6 +121,7 @@ def _classify(card: Card, listing: Listing, profile: Profile) -> tuple[Classifie
 
 def _classify_one(card: Card, entry: Entry, profile: Profile) -> Classified:
     said = profile.classify(entry)
+    card.patience.heard()
     if said.skip and entry.type is EntryType.FILE and not confirm_skip(card.fd, entry):
         return replace(said, skip=None)  # media by signature is stored wherever it lies (article 3)
     return said
@@ -117,7 +131,6 @@ def _gather(
     session: Session,
     card: CardIdentity,
     bindings: Sequence[Binding],
-    classified: Sequence[Classified],
     device_no: str | None,
 ) -> list[Clue]:
     clues = []
@@ -134,7 +147,6 @@ def _gather(
     clues += _by_identity(session, Rung.VOLUME, "label", card.label)
     if card.label:
         clues.append(Clue(Rung.VOLUME, card.label, recorders.device_by_token(session, card.label)))
-    clues += _by_names(session, classified)
     return clues
 
 
@@ -144,12 +156,16 @@ def _by_identity(session: Session, rung: Rung, kind: str, value: str | None) -> 
     return [Clue(rung, value, number) for number in recorders.recorder_by_identity(session, kind, value)]
 
 
-def _by_names(session: Session, classified: Sequence[Classified]) -> list[Clue]:
-    tokens = {r.device for c in classified if c.parsed for r in c.parsed.readings if r.device}
-    known = {token: recorders.device_by_token(session, token) for token in sorted(tokens)}
+def _by_names(session: Session, classified: Sequence[Classified]) -> tuple[list[Clue], frozenset[str]]:
+    """What most of the names say, and every recorder that some name can only mean."""
+    spoken = {frozenset(r.device for r in c.parsed.readings if r.device) for c in classified if c.parsed}
+    tokens = sorted(frozenset().union(*spoken))
+    known = {token: recorders.device_by_token(session, token) for token in tokens}
+    meant = [{number for token in said if (number := known[token])} for said in spoken]
     winner, _ = majority_device(classified, known.get)
     named = [Clue(Rung.FILE_NAMES, winner, winner)] if winner else []
-    return named + [Clue(Rung.FILE_NAMES, token, None) for token, number in known.items() if number is None]
+    named += [Clue(Rung.FILE_NAMES, token, None) for token in tokens if known[token] is None]
+    return named, frozenset(number for numbers in meant if len(numbers) == 1 for number in numbers)
 
 
 def _registered_profile(session: Session, device_no: str | None) -> str | None:

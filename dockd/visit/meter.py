@@ -19,7 +19,7 @@ class Meter:
         self._listener = listener
         self._lock = threading.Lock()
         self._sending = threading.Lock()
-        self._now = Progress(Phase.RECOVERING)
+        self._now = Progress(Phase.LISTING)
         self._ended = threading.Event()
 
     def start(self) -> None:

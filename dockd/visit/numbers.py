@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from dockd.offload.steps import Passed, ignore
+from dockd.visit.patience import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,4 @@ class Guards:
 
     before_write: Callable[[], None] = lambda: None
     passed: Passed = ignore
+    patience: Patience = field(default_factory=Patience)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import ProofFailed
 from dockd.nouns import Entry, EntryType, ParsedName
-from dockd.offload.layout import temp_path
+from dockd.offload.layout import folder, temp_path
 from dockd.offload.lock import try_lock
 from dockd.offload.reader import CardAccess
 from dockd.offload.recover import Recovered, recover_files
@@ -96,7 +96,8 @@ def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: G
         strays = transfers.stray_temps(session, visit_id)
     parse = _parser(station, visit.profile)
     around = surroundings(station, visit.numbers, visit.card_instance, parse, _no_card(), meter, guards)
-    found = recover_files(left, strays, around, live_temps=lambda: _live_temps(station))
+    own = folder(visit.numbers.docked_at.astimezone(station.zone).date(), visit.numbers.device_no)
+    found = recover_files(left, strays, around, live_temps=lambda: _live_temps(station), folder=own)
     with station.register.write() as session:
         _write_down(session, station, visit, found)
 

@@ -6,12 +6,13 @@ identify → list → plan → copy → verify → release → describe (probe, 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dockd.errors import RecorderNotRegistered
+from dockd.errors import NotAnswering, ProofFailed, RecorderNotRegistered
 from dockd.law.deadline import StationClock
 from dockd.nouns import Entry, EntryType, ParsedName, VisitOutcome, display_path
 from dockd.offload.lock import holding_card
@@ -19,7 +20,7 @@ from dockd.register import alerts, recorders, visits
 from dockd.register.ledger import mirror_ledger
 from dockd.register.station import Station, last_seen, note_time
 from dockd.register.visits import NewVisit
-from dockd.visit.alarms import alarm_clock
+from dockd.visit.alarms import alarm_clock, alarm_not_answering
 from dockd.visit.clock import doubt_of, is_synchronised
 from dockd.visit.copying import card_access, copy, release, surroundings
 from dockd.visit.follow import follow_up
@@ -29,7 +30,7 @@ from dockd.visit.look import Card, Sight, look_at, open_card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
 from dockd.visit.planning import keep_listing, make_plan
-from dockd.visit.recovery import recover_visits
+from dockd.visit.recovery import Unfinished, finish_visit, recover_visits
 from dockd.visit.request import Phase, VisitRequest
 
 # A command that was just killed leaves a worker that ends by itself within milliseconds.
@@ -40,26 +41,52 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
     """One visit, whole; returns its number. The register and ``visits.show_visit`` say what became of it.
 
     Raises RecorderNotRegistered (nothing was copied, an alert says so), StoreError (what was
-    proven is kept; the same call goes on where this one stopped), and WrongUse for a path or
-    number that cannot be right.
+    proven is kept; the same call goes on where this one stopped), NotAnswering (what was proven is
+    described, the visit has ended), and WrongUse for a path or number that cannot be right.
     """
     store = str(station.store)
-    with open_card(request.path, store) as card, holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S):
+    with ExitStack() as held:
+        card = held.enter_context(open_card(request.path, store, guards.patience))
+        meter.enter(Phase.RECOVERING)
+        held.enter_context(holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S))
         recover_visits(station, own_card=card.identity.instance, meter=meter, guards=guards)
         meter.enter(Phase.LISTING)
-        sight = look_at(card, station, device_no=request.device_no)
+        sight = card.patience.wait_for(lambda: look_at(card, station, device_no=request.device_no))
         if sight.identified.device_no is None and station.settings.unknown_recorder == "hold":
             hold(station, request, card, sight)
         numbers = open_visit(station, request, card, sight)
         jobs = make_plan(card, sight, station, numbers)
+        mirror_early(station)
         meter.plan(len(sight.listing.files), len(sight.listing.files) - len(jobs), sum(j.entry.size for j in jobs))
         around = surroundings(
             station, numbers, card.identity.instance, lambda path: _parse(sight, path), card_access(card), meter, guards
         )
-        result = copy(jobs, around, station, numbers, meter)
+        try:
+            result = copy(jobs, around, station, numbers, meter)
+        except NotAnswering:
+            give_up(station, numbers, card, sight, guards)
+            raise
         safe = release(result, station, numbers, meter)
+        mirror_early(station)
         follow_up(station, numbers.visit_id, meter=meter, check=guards.before_write, safe=safe)
     return numbers.visit_id
+
+
+def give_up(station: Station, numbers: Numbers, card: Card, sight: Sight, guards: Guards) -> None:
+    """The card does not answer any more: an alert says so, and the visit ends with what was proven till then."""
+    with station.register.write() as session:
+        alarm_not_answering(session, station, numbers)
+    left = Unfinished(numbers, card.identity.instance, sight.profile.name, copying=True)
+    finish_visit(station, left, guards=guards)
+
+
+def mirror_early(station: Station) -> None:
+    """What is said of a card's files is in the store too, should the register be lost before the visit's end.
+
+    A mirror that is not the register's keeps nobody from storing a card: the visit's end says so.
+    """
+    with suppress(ProofFailed):
+        station.mirror_ledger()
 
 
 def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight) -> Numbers:
@@ -77,7 +104,7 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
         if number:
             for kind, value in (("fs_uuid", card.identity.fs_uuid), ("label", card.identity.label)):
                 if value:
-                    recorders.note_identity(session, number, kind, value, now=now)
+                    recorders.note_identity(session, number, kind, value, now=visit.opened_at)
         _alarm_identity(session, station, sight, visit_id)
     return Numbers(visit_id, visit.docked_at, visit.recorder_id, number)
 

@@ -1,7 +1,8 @@
 """The process that reads the card: it dies with its owner, and its owner outlives it.
 
 A read from a failing card can hang for ever in the kernel (D state), so it happens in a
-process that can be abandoned. Other way round, a worker whose owner was killed must not go on
+process that can be left behind: it tells of it by itself (``patience``), lets go of everything
+it holds, and is not waited for. Other way round, a worker whose owner was killed must not go on
 writing beside the owner's successor: before every write it asks the lifeline, a pipe whose
 other end only the owner holds (field-notes 10).
 """
@@ -12,7 +13,6 @@ import ctypes
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -24,6 +24,10 @@ from dockd.errors import DockdError, NotAnswering, WorkerDied
 from dockd.visit.request import Phase, Progress
 
 _PR_SET_PDEATHSIG = 1
+_POLL_S = 0.5
+_FROZEN_S = 10.0  # a living worker says something five times a second, whatever its card does
+_END_MS = 5000
+_MOST_FDS = 1 << 20
 _READING = frozenset({Phase.LISTING, Phase.COPYING, Phase.PROVING})
 
 
@@ -32,15 +36,18 @@ class OwnerGone(BaseException):
 
 
 class Lifeline:
-    """The worker's end of the owner's pipe."""
+    """The worker's end of the owner's pipe; any thread may ask."""
 
     def __init__(self, fd: int) -> None:
         self._poll = poll()
         self._poll.register(fd, POLLIN | POLLHUP)
+        self._one_by_one = threading.Lock()  # a poll object refuses two threads at once
 
     def check(self) -> None:
         """Returns while the owner lives; raises OwnerGone otherwise."""
-        if self._poll.poll(0):
+        with self._one_by_one:
+            gone = self._poll.poll(0)
+        if gone:
             raise OwnerGone
 
 
@@ -70,8 +77,8 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
 
     Must be called before this process has threads (it forks). Raises the DockdError that the
     work raised, WorkerFault for a fault of our own, WorkerDied if the child ends without an
-    answer, and NotAnswering when the card has been silent for ``patience_s`` seconds: the
-    child is then killed and left behind.
+    answer. A child that gives no sign of life for ``patience_s`` seconds and longer than any
+    living one is killed and left behind: NotAnswering where it was reading the card, else WorkerDied.
     """
     receive, send = Pipe(duplex=False)
     beat_read, beat_write = os.pipe()
@@ -115,13 +122,16 @@ def _be_worker(work: Work, send: Connection, beat: int) -> None:
         lines = [line for one in trace.chain(error) for line in (trace.kind(one), *trace.frames(one))]
         tell(_Failed(WorkerFault(tuple(lines))))
     finally:
+        # A thread that is stuck in a read of the card would keep locks, register and screen open.
+        os.closerange(0, _MOST_FDS)
         os._exit(code)
 
 
 def _await(receive: Connection, on_progress: Callable[[Progress], None], patience_s: float, pid: int) -> Any:
-    seen, since = None, time.monotonic()
+    phase: Phase | None = None  # before its first word the worker loads its code and opens the register
+    silent = 0.0
     while True:
-        if receive.poll(0.5):
+        if receive.poll(_POLL_S):
             try:
                 message = receive.recv()
             except (EOFError, OSError):  # OSError: it died in the middle of a message
@@ -129,12 +139,12 @@ def _await(receive: Connection, on_progress: Callable[[Progress], None], patienc
             if not isinstance(message, Progress):
                 return message
             on_progress(message)
-            state = (message.phase, message.bytes_read, message.bytes_proven, message.files_done)
-            if state != seen:
-                seen, since = state, time.monotonic()
-        if seen and seen[0] in _READING and time.monotonic() - since > patience_s:
+            phase, silent = message.phase, 0.0
+        elif phase:
+            silent += _POLL_S
+        if silent > max(patience_s, _FROZEN_S):
             os.kill(pid, signal.SIGKILL)  # in D state it does not die: it is left to the kernel
-            raise NotAnswering
+            raise NotAnswering if phase in _READING else WorkerDied(reason="SIGKILL")
 
 
 def _how_it_ended(pid: int) -> str:
@@ -145,7 +155,15 @@ def _how_it_ended(pid: int) -> str:
 
 
 def _reap(pid: int) -> None:
+    """Waits for the end of a child that has answered, but not for one whose thread the kernel keeps."""
     try:
-        os.waitpid(pid, 0)
-    except ChildProcessError:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
         return
+    try:
+        end = poll()
+        end.register(process, POLLIN)
+        if end.poll(_END_MS):
+            os.waitpid(pid, 0)
+    finally:
+        os.close(process)

@@ -77,7 +77,8 @@ def test_every_reason_that_leaves_lateness_open_after_storing_has_a_class_of_ale
 
 WANTED = """late_docked late_stored due_soon not_docked deadline_unknown exception_open exception_conflict
 identity_conflict unknown_recorder media_in_unusual_place damaged_media unreadable_file clock_disagreement
-clock_unset unassigned owner_conflict copy_differs store_full store_altered removed_early not_a_file_on_card"""
+clock_unset unassigned owner_conflict copy_differs store_full store_altered removed_early not_answering
+not_a_file_on_card"""
 
 
 @pytest.mark.parametrize("code", WANTED.split())

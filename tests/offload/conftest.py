@@ -1,7 +1,12 @@
-"""A docked card for the tests of the copy: its station is copied from one that is made once."""
+"""A docked card for the tests of the copy.
+
+One station is opened once and its files are put back for every test: what SQLAlchemy has compiled
+and what the profiles' patterns are stays warm, also in the children that are killed.
+"""
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -11,22 +16,33 @@ import pytest
 from dock import Dock, make_station, open_dock
 
 from dockd.offload import pipeline, reader
+from dockd.visit import look
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A station with one recorder, closed."""
-    folder = tmp_path_factory.mktemp("template") / "station"
-    make_station(folder, now=lambda: datetime.fromisoformat("2026-11-23T09:00:00+08:00"))
-    return folder
+def _kept_dock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dock, Path]]:
+    """A dock that was used once, and the folder of its station as it was made."""
+    folder = tmp_path_factory.mktemp("dock")
+    made = datetime.fromisoformat("2026-11-23T09:00:00+08:00")
+    make_station(folder / "made", now=lambda: made)
+    shutil.copytree(folder / "made", folder / "station")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(look, "load_profiles", functools.cache(look.load_profiles))
+        dock = open_dock(folder / "station", folder / "files", now=lambda: made)
+        dock.lay("A.dat", 1000)
+        dock.require_complete(dock.visit())
+        dock.station.close()
+        yield dock, folder / "made"
 
 
 @pytest.fixture
-def dock(template: Path, tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[Dock]:
-    shutil.copytree(template, tmp_path / "station")
-    dock = open_dock(tmp_path / "station", tmp_path / "files", now=clock)
-    yield dock
-    dock.station.close()
+def dock(_kept_dock: tuple[Dock, Path], tmp_path: Path, clock: Callable[[], datetime]) -> Iterator[Dock]:
+    kept, made = _kept_dock
+    folder = kept.store.parent
+    shutil.rmtree(folder)
+    shutil.copytree(made, folder)
+    yield kept.at(tmp_path / "files", now=clock)
+    kept.station.close()
 
 
 @pytest.fixture

@@ -42,13 +42,11 @@ def test_a_crash_at_any_step_is_put_right_by_the_next_visit(
     # The second visit is killed, too, further on: what it resumes and recovers is put right by the third.
     landed = dock.crash(step, 1)
     dock.require_no_false_word()
-    again = dock.crash(rng.choice(list(Step)), rng.randint(1, 6))
+    dock.crash(rng.choice(list(Step)), rng.randint(1, 6))
     dock.require_no_false_word()
-    shown = dock.visit()
-    dock.require_complete(shown)
+    dock.require_complete(dock.visit())
     marks = step in (Step.MARK_SYNCED, Step.MARK_KEPT)
     assert landed == (not marks or load is not many_small)
-    assert shown["visit_id"] == 2 + again or not again
 
 
 @pytest.mark.parametrize("load", LOADS, ids=lambda load: load.__name__)

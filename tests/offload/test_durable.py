@@ -133,6 +133,26 @@ def test_one_file_under_two_names_is_told_from_two_files(tmp_path: Path) -> None
     assert not durable.same_file(one, str(tmp_path / "absent"))
 
 
+@pytest.mark.usefixtures("_each_way")
+def test_what_is_moved_aside_never_replaces_what_lies_there(tmp_path: Path) -> None:
+    for content in (b"one", b"two", b"three"):
+        (tmp_path / "a.part").write_bytes(content)
+        durable.move_aside(str(tmp_path), "a.part", ".dockd/quarantine/a.part")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / ".dockd/quarantine").iterdir()}
+    assert kept == {"a.part": b"one", "a.part.1": b"two", "a.part.2": b"three"}
+
+
+def test_what_is_moved_aside_is_on_the_medium_in_both_folders(tmp_path: Path, synced: list[str]) -> None:
+    (tmp_path / "a.part").touch()
+    assert durable.move_aside(str(tmp_path), "a.part", "q/a.part") == "q/a.part"
+    assert synced[-2:] == [f"{tmp_path}/q", str(tmp_path)]
+
+
+def test_what_is_gone_cannot_be_moved_aside(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        durable.move_aside(str(tmp_path), "a.part", "q/a.part")
+
+
 # --- what is on the medium -------------------------------------------------------------------------------
 
 

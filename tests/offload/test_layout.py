@@ -16,6 +16,7 @@ from dockd.offload.layout import (
     file_no,
     final_path,
     folder,
+    is_temp,
     manifest_path,
     path_part,
     temp_path,
@@ -115,3 +116,23 @@ def test_footage_of_an_unregistered_recorder_shares_no_folder_with_a_registered_
 def test_file_numbers_of_two_files_never_meet(visit: int, seq: int, other_visit: int, other_seq: int) -> None:
     same = (visit, seq) == (other_visit, other_seq)
     assert (file_no("S1", DAY, visit, seq) == file_no("S1", DAY, other_visit, other_seq)) == same
+
+
+@given(st.binary(max_size=40), st.integers(1, 10**8), st.integers(1, 10**6))
+def test_every_temp_of_a_copy_is_known_as_one(name: bytes, visit: int, seq: int) -> None:
+    final = final_path(DAY, "YS-07", file_no("S1", DAY, visit, seq), name)
+    assert is_temp(os.path.basename(temp_path(final)))
+    assert not is_temp(os.path.basename(final))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "S1-20261103-000012-00003.mp4.xmp.part",
+        ".visit-000012.sha256.0123456789abcdef.part",
+        ".S1-20261103-000012-00003.mp4.part",
+        "notes.part",
+    ],
+)
+def test_what_others_write_beside_footage_is_no_temp_of_a_copy(name: str) -> None:
+    assert not is_temp(name)

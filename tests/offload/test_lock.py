@@ -84,7 +84,8 @@ def test_a_program_that_was_started_meanwhile_does_not_keep_the_lock(store: str)
     with holding_card(store, "card"):
         child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
     try:
-        assert (fd := try_lock(store, "card")) is not None
+        fd = try_lock(store, "card")
+        assert fd is not None
         os.close(fd)
     finally:
         child.communicate(b"\n")

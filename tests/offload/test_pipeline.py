@@ -396,6 +396,19 @@ def _take_space(disk: Path, *, leave: int) -> None:
 
 @pytest.mark.root
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_file_that_was_begun_has_its_space_whatever_others_write(
+    dock: Dock, store_on: Callable[[Path], None], tmp_path: Path
+) -> None:
+    dock.lay("A.dat", 3 * MIB)
+    with disks.ext4(tmp_path / "image", tmp_path / "disk", size=16 * MIB) as disk:
+        store_on(disk)
+        dock.require_complete(
+            dock.visit(passed=Steps({Step.TEMP_CREATED: once(lambda: _take_space(disk, leave=MIB // 2))}))
+        )
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_temp_that_has_its_space_already_does_not_need_it_twice(
     dock: Dock, store_on: Callable[[Path], None], tmp_path: Path
 ) -> None:
@@ -479,10 +492,17 @@ def test_a_store_that_is_unmounted_is_missing_and_nothing_is_written_where_it_wa
     (at / "store").mkdir()
     with disks.ext4(image, at, size=16 * MIB) as disk:
         store_on(disk)
+        steps = Steps()
+
+        def passed(step: Step) -> None:
+            steps(step)
+            if step is Step.TEMP_CREATED and steps.counts[step] == 3:
+                disks.detach(disk)
+
         with pytest.raises(StoreMissing):
-            dock.visit(passed=Steps({Step.STORED_KEPT: once(lambda: disks.detach(disk))}))
+            dock.visit(passed=passed)
         require_no_threads()
-    assert [path for path in (at / "store").rglob("*") if not path.is_dir()] == []
+    assert sum(path.stat().st_size for path in (at / "store").rglob("*") if not path.is_dir()) == 0
     with disks.ext4(image, at, size=0):
         dock.require_no_false_word()
         dock.require_complete(dock.visit())
@@ -729,6 +749,25 @@ def test_nothing_is_said_before_it_is_on_the_medium(dock: Dock, monkeypatch: pyt
     assert seen[begin : begin + 5] == ["fsync temp", "verified", "rename", f"fsync {folder}", "stored"]
     made = {str(dock.store), *map(str, [dock.store / p for p in Path(folder).relative_to(dock.store).parents])}
     assert made <= {line.removeprefix("fsync ") for line in seen[:begin]}, "every directory on the way, too"
+
+
+def test_a_mark_is_on_the_medium_before_it_is_kept(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
+    dock.lay("A.dat", 600_000)
+    seen: list[tuple[str, int]] = []
+    fdatasync, mark = os.fdatasync, books.Books.mark
+
+    def note_sync(fd: int) -> None:
+        fdatasync(fd)
+        seen.append(("sync", 0))
+
+    def note_mark(self: books.Books, observation_id: int, offset: int, sha256: str) -> None:
+        mark(self, observation_id, offset, sha256)
+        seen.append(("mark", offset))
+
+    monkeypatch.setattr(os, "fdatasync", note_sync)
+    monkeypatch.setattr(books.Books, "mark", note_mark)
+    dock.visit()
+    assert seen == [("sync", 0), ("mark", 256 << 10), ("sync", 0), ("mark", 512 << 10)]
 
 
 def test_the_marks_of_a_finished_file_are_forgotten(dock: Dock) -> None:

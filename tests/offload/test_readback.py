@@ -126,16 +126,6 @@ def test_a_byte_that_changed_behind_pages_that_cannot_be_dropped_is_found(on_dis
 
 
 @pytest.mark.root
-def test_bytes_that_were_not_synced_are_not_called_dropped(on_disk: Path) -> None:
-    # The kernel drops no dirty page: a caller that forgets fsync must not get proof from memory.
-    fd = write(on_disk, bytes(1 << 20))
-    os.pwrite(fd, b"dirty", 0)
-    found = read_back(fd)
-    os.close(fd)
-    assert found.via is not VerifiedVia.DROPPED
-
-
-@pytest.mark.root
 def test_memory_is_no_medium_and_is_called_what_it_is(tmp_path: Path) -> None:
     with disks.tmpfs(tmp_path / "memory", size=8 << 20) as memory:
         data = os.urandom(3 * PAGE + 1)

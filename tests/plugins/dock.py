@@ -23,8 +23,8 @@ from dockd.register import recorders, visits
 from dockd.register.station import Station, create_station, open_station
 from dockd.register.tables import FootageRow, LocationRow, TransferRow
 from dockd.settings import load_settings
-from dockd.visit.numbers import Guards
 from dockd.visit.meter import Meter
+from dockd.visit.numbers import Guards
 from dockd.visit.request import VisitRequest
 from dockd.visit.story import attend
 
@@ -48,6 +48,10 @@ class Dock:
     def __post_init__(self) -> None:
         self.files.mkdir(exist_ok=True)
         self.card = self.files
+
+    def at(self, files: Path, *, now: Callable[[], datetime]) -> Dock:
+        """The same station at another time with another card."""
+        return Dock(replace(self.station, now=now), files)
 
     # --- the card ------------------------------------------------------------------------------------
 
@@ -89,7 +93,7 @@ class Dock:
         return found
 
     def crash(self, step: Step, nth: int = 1, *, before: Callable[[], None] = lambda: None) -> bool:
-        """A visit in a child that is killed when ``step`` has been passed for the ``nth`` time; whether it came to that.
+        """A visit in a child that is killed when ``step`` has been passed ``nth`` times; whether it came to that.
 
         ``before`` is called in the child, to change its world first.
         """
@@ -236,12 +240,14 @@ def open_dock(folder: Path, files: Path, *, now: Callable[[], datetime]) -> Dock
 def require_no_leftovers(dock: Dock) -> None:
     """No thread of the copy is alive, no file of card or store is open, and no name but a temp's is half a file."""
     assert [thread.name for thread in threading.enumerate() if thread.daemon] == []
-    held = [path for path in _open_files() if path.startswith((str(dock.files), str(dock.card), f"{dock.store}/footage"))]
+    held = [
+        path for path in _open_files() if path.startswith((str(dock.files), str(dock.card), f"{dock.store}/footage"))
+    ]
     assert held == []
     known = {path for _, path in dock.locations()}
     for path in (dock.store / "footage").rglob("*"):
         name = str(path.relative_to(dock.store))
-        beside = path.suffix in (".part", ".xmp", ".sha256")
+        beside = path.suffix in (".part", ".xmp") or path.name.startswith("visit-")
         assert path.is_dir() or beside or name in known, f"{name} is visible and not stored"
 
 

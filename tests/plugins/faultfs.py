@@ -118,95 +118,102 @@ def unmount(at: Path) -> None:
 # --- the process that serves the files ----------------------------------------------------------------
 
 
-def _serve(root: str, mountpoint: str, rules: str) -> None:
+class Operations:
+    """What mfusepy calls; the faults are read anew whenever they have been told."""
+
+    use_ns = True
+
+    def __init__(self, root: str, rules: str) -> None:
+        self.root, self.rules = root, rules
+        self.files: dict[int, str] = {}
+        self.told: tuple[int, int] | None = None
+        self.faults: dict[str, Any] = {}
+        self.healed = 0
+        self.gone = False
+        self.served: dict[str, int] = {}
+
+    def init(self, path: str) -> None:
+        os.write(1, b"mounted\n")
+
+    # Attributes and directories are the real ones, unless the card is gone.
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
+        self._require_card()
+        found = os.lstat(self.root + path)
+        times = {f"st_{t}time": getattr(found, f"st_{t}time_ns") for t in "amc"}
+        return {f"st_{key}": getattr(found, f"st_{key}") for key in ("mode", "nlink", "size", "uid", "gid")} | times
+
+    def readdir(self, path: str, fh: int) -> list[str]:
+        self._require_card()
+        return [".", "..", *os.listdir(self.root + path)]
+
+    def readlink(self, path: str) -> str:
+        self._require_card()
+        return os.readlink(self.root + path)
+
+    def statfs(self, path: str) -> dict[str, int]:
+        self._require_card()
+        found = os.statvfs(self.root)
+        return {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
+
+    def open(self, path: str, fi: Any) -> int:
+        self._require_card()
+        fault = self.faults.get(path[1:], {})
+        if fault.get("refuses_open"):
+            raise OSError(getattr(errno, fault["error"]), "spoiled")
+        fi.fh = os.open(self.root + path, os.O_RDONLY)
+        fi.direct_io = bool(fault.get("short") or fault.get("endless"))
+        self.files[fi.fh] = path[1:]
+        return 0
+
+    def release(self, path: str, fi: Any) -> int:
+        self.files.pop(fi.fh, None)
+        os.close(fi.fh)
+        return 0
+
+    def read(self, path: str, size: int, offset: int, fi: Any) -> bytes:
+        self._require_card()
+        name = self.files[fi.fh]
+        fault = self.faults.get(name, {})
+        if not fault:
+            return os.pread(fi.fh, size, offset)
+        size = min(size, fault["short"] or size)
+        if fault["gone_at"] is not None and offset + size > fault["gone_at"]:
+            self.gone = True
+            self._require_card()
+        if any(start < offset + size and offset < end for start, end in fault["unreadable"]):
+            raise OSError(getattr(errno, fault["error"]), "spoiled")
+        data = bytearray(os.pread(fi.fh, size, offset))
+        if fault["endless"]:
+            data += bytes(size - len(data))
+        self._unsettle(name, fault["unsteady_at"], data, offset)
+        return bytes(data)
+
+    def _unsettle(self, name: str, at: int | None, data: bytearray, offset: int) -> None:
+        if at is not None and offset <= at < offset + len(data):
+            data[at - offset] ^= self.served.get(name, 0)
+            self.served[name] = self.served.get(name, 0) + 1
+
+    def _require_card(self) -> None:
+        status = os.stat(self.rules)
+        if self.told != (status.st_ino, status.st_mtime_ns):
+            self.told = (status.st_ino, status.st_mtime_ns)
+            with open(self.rules, encoding="utf-8") as file:
+                said = json.load(file)
+            if self.healed != said["healed"]:
+                self.gone = False
+                self.served.clear()
+            self.faults, self.healed = said["faults"], said["healed"]
+        if self.gone:
+            raise OSError(errno.ENODEV, "the card is gone")
+
+
+def serve(root: str, mountpoint: str, rules: str) -> None:
+    """Serves ``root`` at ``mountpoint`` until it is unmounted."""
     import mfusepy
 
-    class Operations(mfusepy.Operations):
-        use_ns = True
-
-        def __init__(self) -> None:
-            self.files: dict[int, str] = {}
-            self.told: tuple[int, int] | None = None
-            self.faults: dict[str, Any] = {}
-            self.healed = 0
-            self.gone = False
-            self.served: dict[str, int] = {}
-
-        def init(self, path: str) -> None:
-            os.write(1, b"mounted\n")
-
-        # Attributes and directories are the real ones, unless the card is gone.
-
-        def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
-            self._require_card()
-            found = os.lstat(root + path)
-            times = {f"st_{t}time": getattr(found, f"st_{t}time_ns") for t in "amc"}
-            return {f"st_{key}": getattr(found, f"st_{key}") for key in ("mode", "nlink", "size", "uid", "gid")} | times
-
-        def readdir(self, path: str, fh: int) -> list[str]:
-            self._require_card()
-            return [".", "..", *os.listdir(root + path)]
-
-        def readlink(self, path: str) -> str:
-            self._require_card()
-            return os.readlink(root + path)
-
-        def statfs(self, path: str) -> dict[str, int]:
-            self._require_card()
-            found = os.statvfs(root)
-            return {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
-
-        def open(self, path: str, fi: Any) -> int:
-            self._require_card()
-            fault = self.faults.get(path[1:], {})
-            if fault.get("refuses_open"):
-                raise OSError(getattr(errno, fault["error"]), "spoiled")
-            fi.fh = os.open(root + path, os.O_RDONLY)
-            fi.direct_io = bool(fault.get("short") or fault.get("endless"))
-            self.files[fi.fh] = path[1:]
-            return 0
-
-        def release(self, path: str, fi: Any) -> int:
-            self.files.pop(fi.fh, None)
-            os.close(fi.fh)
-            return 0
-
-        def read(self, path: str, size: int, offset: int, fi: Any) -> bytes:
-            self._require_card()
-            name = self.files[fi.fh]
-            fault = self.faults.get(name, {})
-            if not fault:
-                return os.pread(fi.fh, size, offset)
-            size = min(size, fault["short"] or size)
-            if fault["gone_at"] is not None and offset + size > fault["gone_at"]:
-                self.gone = True
-                self._require_card()
-            if any(start < offset + size and offset < end for start, end in fault["unreadable"]):
-                raise OSError(getattr(errno, fault["error"]), "spoiled")
-            data = bytearray(os.pread(fi.fh, size, offset))
-            if fault["endless"]:
-                data += bytes(size - len(data))
-            self._unsettle(name, fault["unsteady_at"], data, offset)
-            return bytes(data)
-
-        def _unsettle(self, name: str, at: int | None, data: bytearray, offset: int) -> None:
-            if at is not None and offset <= at < offset + len(data):
-                data[at - offset] ^= self.served.get(name, 0)
-                self.served[name] = self.served.get(name, 0) + 1
-
-        def _require_card(self) -> None:
-            status = os.stat(rules)
-            if self.told != (status.st_ino, status.st_mtime_ns):
-                self.told = (status.st_ino, status.st_mtime_ns)
-                with open(rules, encoding="utf-8") as file:
-                    said = json.load(file)
-                self.gone = self.gone and self.healed == said["healed"]
-                self.faults, self.healed = said["faults"], said["healed"]
-            if self.gone:
-                raise OSError(errno.ENODEV, "the card is gone")
-
     mfusepy.FUSE(
-        Operations(),
+        Operations(root, rules),
         mountpoint,
         raw_fi=True,
         foreground=True,
@@ -220,4 +227,4 @@ def _serve(root: str, mountpoint: str, rules: str) -> None:
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])
+    serve(*sys.argv[1:])

@@ -48,6 +48,7 @@ def test_an_empty_file_has_every_default() -> None:
     assert settings.deadline.warn_before == (timedelta(hours=4), timedelta(hours=1))
     assert settings.unknown_recorder == "hold"
     assert settings.verify.rate is None
+    assert settings.card.patience == timedelta(minutes=3)
 
 
 def test_a_section_whose_keys_are_all_commented_out_has_its_defaults() -> None:
@@ -153,6 +154,9 @@ WRONG = {
     "station_no path": ("agency: {station_no: a/b}", 1, "agency.station_no", "cannot be a station", "1 to 32"),
     "channel": ("alerts: {channels: [pigeon]}", 1, "alerts.channels.0", "pigeon is not possible", "known channels"),
     "no ports": ("bays: {A1: {ports: []}}", 1, "bays.A1.ports", "is not possible", "a list of USB port paths"),
+    "no patience": ("card: {patience: 0s}", 1, "card.patience", "0s is not possible", "between 1s and 1h"),
+    "patience": ("card: {patience: 61m}", 1, "card.patience", "61m is not possible", "between 1s and 1h"),
+    "seconds": ("card: {patience: 180}", 1, "card.patience", "180 is not a length", "such as 3m"),
     "level": ("log: {level: loud}", 1, "log.level", "loud is not possible", "debug, info"),
     "bell": ('agency: {name: "a\\ab"}', 1, "agency.name", "a control character", "the agency"),
     "path": ("store: {root: ''}", 1, "store.root", "is not a path", "a folder of its own"),

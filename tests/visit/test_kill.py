@@ -119,7 +119,7 @@ def rounds(template: Path, tmp_path: Path, *, count: int, size: int, longest: fl
     results = []
     for number in range(count):
         station = tmp_path / f"round-{number}"
-        results.append(kill_and_run_again(template, station, card, truth, rng.uniform(0.3, longest)))
+        results.append(kill_and_run_again(template, station, card, truth, rng.uniform(0.6, longest)))
         shutil.rmtree(station)
     return results
 
@@ -133,7 +133,7 @@ def test_a_killed_offload_ends_complete_when_it_is_run_again(template: Path, tmp
 def test_fifty_killed_offloads_of_a_300_mb_card_end_complete(
     template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = rounds(template, tmp_path, count=50, size=300 << 20, longest=5.0)
+    results = rounds(template, tmp_path, count=50, size=300 << 20, longest=3.0)
     with capsys.disabled():
         landed = {kind: sum(r.landed == kind for r in results) for kind in ("nothing", "mid-file", "between")}
         print(f"\nseed {SEED}, {len(results)} kills, landed: {landed}")

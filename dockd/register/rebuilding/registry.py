@@ -1,0 +1,121 @@
+"""Station, officers, recorders, custody and cases out of their ledger lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from dockd.register.rebuilding.lines import TaleLine
+from dockd.register.rebuilding.rows import Rows, said
+from dockd.register.tables import (
+    CaseRow,
+    CaseWorkRow,
+    CustodyRow,
+    OfficerRow,
+    RecorderEventRow,
+    RecorderIdentityRow,
+    RecorderRow,
+    StationRow,
+)
+
+_OFFICER = ("cert_no", "name", "badge", "unit")
+_RECORDER = (
+    *("device_no", "device_serial", "model", "profile", "unit"),
+    *("custodian", "device_kind", "owner_cert_no", "state"),
+)
+_ISSUED = ("cert_no", "issued_at", "due_at", "issued_by", "battery_out", "override_reason", "flags")
+_RETURNED = ("returned_at", "returned_by", "battery_in", "flags")
+_CASE = (
+    *("case_no", "case_cause", "parties", "place", "matter", "act_type", "stage"),
+    *("confidentiality", "full_course_required", "closed_at"),
+)
+_WORK = ("cert_no", "used_from", "used_to", "place")
+
+
+def station_created(rows: Rows, line: TaleLine) -> None:
+    values = said(StationRow, line.data, ("station_no", "store_id"))
+    rows.add(StationRow, **values, created_at=line.at, last_seen_at=line.at)
+
+
+def officer_added(rows: Rows, line: TaleLine) -> None:
+    rows.add(OfficerRow, **said(OfficerRow, line.data, _OFFICER), created_at=line.at, updated_at=line.at)
+
+
+def officer_changed(rows: Rows, line: TaleLine) -> None:
+    values = said(OfficerRow, line.data, _OFFICER)
+    rows.change(OfficerRow, {"cert_no": line.data["cert_no"]}, **values, updated_at=line.at)
+
+
+def recorder_added(rows: Rows, line: TaleLine) -> None:
+    key = len(rows.recorders) + 1
+    rows.add(RecorderRow, id=key, **said(RecorderRow, line.data, _RECORDER), created_at=line.at, updated_at=line.at)
+    rows.recorders[line.data["device_no"]] = key
+
+
+def recorder_changed(rows: Rows, line: TaleLine) -> None:
+    values = said(RecorderRow, line.data, _RECORDER)
+    rows.change(RecorderRow, {"id": rows.recorders[line.data["device_no"]]}, **values, updated_at=line.at)
+
+
+def identity_trusted(rows: Rows, line: TaleLine) -> None:
+    note_identity(rows, line, line.data["device_no"], line.data["kind"], line.data["value"])
+    named = {"kind": line.data["kind"], "value": line.data["value"]}
+    rows.change(RecorderIdentityRow, {"recorder_id": rows.recorders[line.data["device_no"]], **named}, trusted=True)
+
+
+def note_identity(rows: Rows, line: TaleLine, device_no: str, kind: str, value: str) -> None:
+    """A recorder was seen with this identity."""
+    where = {"recorder_id": rows.recorders[device_no], "kind": kind, "value": value}
+    rows.flush()
+    known = select(RecorderIdentityRow.first_seen_at, RecorderIdentityRow.last_seen_at).filter_by(**where)
+    if times := rows.session.execute(known).one_or_none():
+        first, last = min(times[0], line.at), max(times[1], line.at)
+        rows.change(RecorderIdentityRow, where, first_seen_at=first, last_seen_at=last)
+    else:
+        rows.add(RecorderIdentityRow, **where, trusted=False, first_seen_at=line.at, last_seen_at=line.at)
+
+
+def custody_issued(rows: Rows, line: TaleLine) -> None:
+    recorder_id = rows.recorders[line.data["device_no"]]
+    rows.add(CustodyRow, id=line.data["custody_id"], recorder_id=recorder_id, **said(CustodyRow, line.data, _ISSUED))
+
+
+def custody_returned(rows: Rows, line: TaleLine) -> None:
+    """The end of a custody, or, where nobody was registered as holding it, a line of the equipment register."""
+    if line.data["custody_id"] is not None:
+        rows.change(CustodyRow, {"id": line.data["custody_id"]}, **said(CustodyRow, line.data, _RETURNED))
+        return
+    values = said(CustodyRow, line.data, _RETURNED)
+    rows.add(
+        RecorderEventRow,
+        recorder_id=rows.recorders[line.data["device_no"]],
+        kind="return",
+        at=values["returned_at"],
+        person=values["returned_by"],
+        battery_pct=values["battery_in"],
+        result="not_out",
+        created_at=line.at,
+    )
+
+
+def case_added(rows: Rows, line: TaleLine) -> None:
+    key = len(rows.cases) + 1
+    rows.add(CaseRow, id=key, **said(CaseRow, line.data, _CASE), created_at=line.at, updated_at=line.at)
+    rows.cases[line.data["case_no"]] = key
+    _works(rows, key, line.data)
+
+
+def case_changed(rows: Rows, line: TaleLine) -> None:
+    key = rows.cases[line.data["case_no"]]
+    rows.change(CaseRow, {"id": key}, **said(CaseRow, line.data, _CASE), updated_at=line.at)
+    _works(rows, key, line.data)
+
+
+def _works(rows: Rows, case_id: int, data: Mapping[str, Any]) -> None:
+    for work in data.get("works_added", ()):
+        rows.add(CaseWorkRow, case_id=case_id, **said(CaseWorkRow, work, _WORK))
+    for work in data.get("works_changed", ()):
+        before = said(CaseWorkRow, work["before"], _WORK)
+        rows.change(CaseWorkRow, {"case_id": case_id, **before}, **said(CaseWorkRow, work["after"], _WORK))

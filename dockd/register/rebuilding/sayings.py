@@ -1,0 +1,102 @@
+"""Records with their revisions, sidecars and alerts out of their ledger lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from dockd.register.rebuilding.lines import TaleLine
+from dockd.register.rebuilding.rows import Rows, said, typed
+from dockd.register.tables import (
+    AlertRow,
+    AlertState,
+    RecordOfficerRow,
+    RecordRow,
+    RevisionRow,
+    SidecarRow,
+)
+
+# What a record's first line does not hold: keys that are looked up, and what only revisions can say.
+_NOT_SAID = frozenset({"id", "recorder_id", "revision", "disc_no", "archived_on"})
+_RECORD = tuple(name for name in RecordRow.__table__.columns.keys() if name not in _NOT_SAID)  # noqa: SIM118
+_SIDECAR = ("record_id", "revision", "path", "sha256", "written_at")
+_ALERT = ("kind", "about", "severity", "visit_id", "record_id", "facts")
+
+
+def record_added(rows: Rows, line: TaleLine) -> None:
+    data = line.data
+    rows.add(
+        RecordRow,
+        id=data["record_id"],
+        recorder_id=rows.recorder(data["device_no"]),
+        revision=0,
+        **said(RecordRow, data, _RECORD),
+    )
+    _name_officers(rows, data["record_id"], data["officers"])
+
+
+def record_revised(rows: Rows, line: TaleLine) -> None:
+    record_id, number, changes = line.data["record_id"], line.data["revision"], line.data["changes"]
+    after = {name: typed(RecordRow, name, value) for name, (_before, value) in changes.items()}
+    if "basis" in after:  # a line holds only the reasons that are new
+        rows.flush()
+        known = rows.session.scalar(select(RecordRow.basis).where(RecordRow.id == record_id))
+        after["basis"] = {**(known or {}), **after["basis"]}
+    rows.change(RecordRow, {"id": record_id}, **after, revision=number)
+    if "officers" in after:
+        dropped = rows.session.execute(delete(RecordOfficerRow).where(RecordOfficerRow.record_id == record_id))
+        rows.counts["record_officer"] -= int(dropped.rowcount)  # type: ignore[attr-defined]
+        _name_officers(rows, record_id, after["officers"])
+    rows.add(
+        RevisionRow,
+        record_id=record_id,
+        number=number,
+        at=line.at,
+        actor=line.actor,
+        why=line.data["why"],
+        changes=changes,
+    )
+
+
+def _name_officers(rows: Rows, record_id: int, cert_nos: Sequence[str]) -> None:
+    for position, cert_no in enumerate(dict.fromkeys(cert_nos)):
+        rows.add(RecordOfficerRow, record_id=record_id, cert_no=cert_no, position=position)
+
+
+def sidecar_written(rows: Rows, line: TaleLine) -> None:
+    rows.add(SidecarRow, **said(SidecarRow, line.data, _SIDECAR))
+
+
+def alert_opened(rows: Rows, line: TaleLine) -> None:
+    rows.add(
+        AlertRow,
+        id=line.data["alert_id"],
+        station_no=rows.station_no,
+        recorder_id=rows.recorder(line.data["device_no"]),
+        state=AlertState.OPEN.value,
+        opened_at=line.at,
+        **said(AlertRow, line.data, _ALERT),
+    )
+
+
+def alert_acknowledged(rows: Rows, line: TaleLine) -> None:
+    rows.change(
+        AlertRow,
+        {"id": line.data["alert_id"]},
+        state=AlertState.ACKNOWLEDGED.value,
+        acknowledged_at=line.at,
+        acknowledged_by=line.actor,
+        acknowledge_note=line.data["note"],
+    )
+
+
+def alert_closed(rows: Rows, line: TaleLine) -> None:
+    rows.change(
+        AlertRow,
+        {"id": line.data["alert_id"]},
+        state=AlertState.CLOSED.value,
+        closed_at=line.at,
+        closed_by=line.actor,
+        close_note=line.data["note"],
+    )

@@ -1,0 +1,394 @@
+"""A visit on the forgetful disk, what a power cut leaves of it, and whether every promise held.
+
+Two questions are asked of what a cut leaves. Does what is durable say anything that is not so
+(``broken_promises``, of the image alone)? And does a plain second visit end as if nothing had
+happened (``complaints``, of what that visit left)?
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import shutil
+import signal
+import sqlite3
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from dock import MTIME, Steps, make_station, open_dock, sha256
+from forgetful import Manner, Trace, forgetful, say
+from medium import Image
+
+from dockd.errors import DockdError
+from dockd.offload import pipeline, reader
+from dockd.offload.audit import audit_store
+from dockd.offload.steps import Passed, Step, ignore
+from dockd.register import alerts
+from dockd.register.ledger import verify_ledger
+from dockd.visit.meter import Meter
+from dockd.visit.numbers import Guards
+from dockd.visit.request import Phase, Progress, VisitRequest
+from dockd.visit.story import attend
+
+CHUNK, MARK_EVERY = 16 << 10, 64 << 10
+"""Small, so that a file of 150 kB has two marks."""
+
+FOOTAGE = (".dat", ".mp4")
+"""The extensions of what tests lay on cards."""
+
+
+def now() -> datetime:
+    return datetime.fromisoformat("2026-11-23T10:00:00+08:00")
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a visit left: its summary, what audit and ledger verification say, open alerts, and the store's files."""
+
+    shown: dict[str, Any]
+    faults: list[str]
+    problems: list[str]
+    alarms: Counter[str]
+    files: dict[str, str] = field(repr=False)
+
+    @property
+    def footage(self) -> Counter[str]:
+        """Digests of the recordings in the store."""
+        return Counter(digest for path, digest in self.files.items() if path.endswith(FOOTAGE))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A station as it is before a visit, and the card that is docked."""
+
+    folder: Path
+    station: Path
+    card: Path
+
+    def lay(self, name: str, data: bytes | int, *, mtime_ns: int = MTIME) -> None:
+        """Puts a file on the card (a number: so many bytes, always the same for a name and number)."""
+        path = self.card / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if isinstance(data, bytes) else some_bytes(name, data))
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+
+    def truth(self) -> dict[str, str]:
+        """The digest of every file on the card, by its path."""
+        found = (path for path in sorted(self.card.rglob("*")) if path.is_file())
+        return {str(path.relative_to(self.card)): sha256(path.read_bytes()) for path in found}
+
+    def record(
+        self,
+        *,
+        manner: Manner | None = None,
+        before: Callable[[], None] = lambda: None,
+        passed: Passed = ignore,
+        killed_at: int | None = None,
+        visits: int = 1,
+    ) -> Trace:
+        """Runs a visit on a forgetful copy of the station and returns all that it did.
+
+        ``before`` changes the child's world first. With ``killed_at`` a first visit is killed at that
+        call without a cut; the recorded run goes on with ``visits`` others.
+        """
+        with forgetful(self.station, self.folder / "mnt", manner) as disk:
+            ended = 0 if killed_at is None else self._killed(disk, killed_at)
+            for _ in range(visits):
+                ended = in_child(lambda: self._run(disk.path, before, passed))[0]
+        if ended:
+            raise AssertionError(f"the recorded visit ended with {ended}")
+        return disk.trace()
+
+    def _killed(self, disk: Any, number: int) -> int:
+        def life() -> None:
+            disk.kill_at(number, os.getpid(), cut=False)
+            visit(disk.path, self.card)
+
+        return in_child(life)[0]
+
+    def _run(self, at: Path, before: Callable[[], None], passed: Passed) -> None:
+        before()
+        visit(at, self.card, passed=passed, tell=lambda word: say(at, word))
+        say(at, "returned")
+
+    def cut_alive(self, number: int, *, manner: Manner | None = None) -> Trace:
+        """Runs a visit until the power goes at call ``number`` (its process is killed there and then)."""
+        with forgetful(self.station, self.folder / "mnt", manner) as disk:
+
+            def life() -> None:
+                disk.kill_at(number, os.getpid(), cut=True)
+                self._run(disk.path, lambda: None, ignore)
+
+            in_child(life)
+        return disk.trace()
+
+    def recover(self, image: Image) -> Left:
+        """Lays the image on a plain folder and runs a visit there, as the next start does."""
+        folder = image.lay(self.folder / "after")
+        try:
+            return self.attend(folder)
+        finally:
+            shutil.rmtree(folder)
+
+    def attend(self, folder: Path, passed: Passed = ignore) -> Left:
+        """A visit of the station in ``folder``, in a child; raises what it raised."""
+        ended, left = in_child(lambda: look(folder, self.card, passed))
+        if isinstance(left, Exception):
+            raise left
+        assert ended == 0, ended
+        assert isinstance(left, Left)
+        return left
+
+
+def some_bytes(name: str, size: int) -> bytes:
+    """Bytes that no compression and no zero-filled hole equals."""
+    return hashlib.shake_128(name.encode()).digest(size)
+
+
+def make_scene(folder: Path, station: Path) -> Scene:
+    """An empty card at ``station`` in ``folder``."""
+    scene = Scene(folder, station, folder / "card")
+    scene.card.mkdir()
+    return scene
+
+
+def small_card(scene: Scene) -> Scene:
+    """A few files: two with equal bytes, one empty, one with two journal marks."""
+    scene.lay("DCIM/100/A.dat", 700)
+    scene.lay("DCIM/100/B.dat", b"equal bytes are not equal recordings")
+    scene.lay("DCIM/101/C.dat", b"equal bytes are not equal recordings")
+    scene.lay("DCIM/101/EMPTY.dat", b"")
+    scene.lay("DCIM/101/LONG.dat", 150_000)
+    return scene
+
+
+def visit(folder: Path, card: Path, *, passed: Passed = ignore, tell: Callable[[str], None] = lambda _: None) -> int:
+    """One visit by the real story, with small buffers and marks; ``tell`` hears when "safe to remove" is said."""
+    structlog.configure(processors=[_drop])
+    pipeline.CHUNK, reader.MARK_EVERY = CHUNK, MARK_EVERY
+
+    def hear(progress: Progress) -> None:
+        if progress.phase is Phase.SAFE:
+            tell("safe")
+
+    station = open_dock(folder, card, now=now).station
+    try:
+        request = VisitRequest(str(card), device_no="YS-07")
+        return attend(station, request, meter=Meter(hear), guards=Guards(passed=passed))
+    finally:
+        station.close()
+
+
+def _drop(*_: Any) -> Any:
+    raise structlog.DropEvent
+
+
+def look(folder: Path, card: Path, passed: Passed) -> Left | DockdError:
+    """A visit, and all that can be said afterwards."""
+    try:
+        number = visit(folder, card, passed=passed)
+    except DockdError as error:
+        return error
+    dock = open_dock(folder, card, now=now)
+    try:
+        audit = audit_store(dock.station)
+        dock.station.mirror_ledger()
+        ledger = verify_ledger(dock.station.register, dock.station.store, "S1")
+        with dock.station.register.read() as session:
+            alarms = Counter(alert.kind for alert in alerts.list_alerts(session, open_only=True))
+        return Left(
+            dock.shown(number),
+            [f"{fault.finding} {fault.kind} {fault.location} {fault.reason}" for fault in audit.faults],
+            [*map(str, ledger.problems), *([] if ledger.mirrored == ledger.lines else ["the mirror lags"])],
+            alarms,
+            {
+                str(path.relative_to(dock.store)): sha256(path.read_bytes())
+                for path in sorted(dock.store.rglob("*"))
+                if path.is_file()
+            },
+        )
+    finally:
+        dock.station.close()
+
+
+def in_child(life: Callable[[], Any]) -> tuple[int, Any]:
+    """Calls ``life`` in a forked child; returns how it ended (minus a signal's number) and what it returned."""
+    heard, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(heard)
+            with open(told, "wb") as pipe:
+                pipe.write(pickle.dumps(life()))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    os.close(told)
+    with open(heard, "rb") as pipe:
+        answer = pipe.read()
+    ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert ended in (0, -signal.SIGKILL), f"the child ended with {ended}"
+    return ended, pickle.loads(answer) if answer else None
+
+
+# --- after the second visit ------------------------------------------------------------------------------
+
+
+def complaints(left: Left, truth: dict[str, str], usual: Left) -> list[str]:
+    """What is not as it should be: the card's files each once and whole, nothing else, nobody alarmed."""
+    outcomes = {file["path"]: file["outcome"] for file in left.shown["files"]}
+    digests = {file["path"]: file["sha256"] for file in left.shown["files"]}
+    found = [*left.faults, *left.problems]
+    found += [
+        f"{path} is {outcome}" for path, outcome in outcomes.items() if outcome not in ("stored", "already_stored")
+    ]
+    if digests != truth:
+        found.append("the visit's digests are not those of the card")
+    if left.shown["outcome"] != "complete":
+        found.append(f"the visit is {left.shown['outcome']}")
+    if left.footage != usual.footage:
+        found.append(f"lost {usual.footage - left.footage}, too many {left.footage - usual.footage}")
+    found += [f"left over: {path}" for path in left.files if path.endswith(".part") or "quarantine" in path]
+    found += [f"alarm: {kind}" for kind in left.alarms - usual.alarms]
+    return found
+
+
+# --- the image alone ---------------------------------------------------------------------------------------
+
+
+def broken_promises(image: Image, card: dict[str, str], said: list[str], folder: Path) -> list[str]:
+    """What the durable register (or the program, before the cut) promises, and the durable store does not keep."""
+    with _register(image, folder) as register:
+        asked = _Asked(image, register)
+        found = [*asked.of_footage(), *asked.of_temps(), *asked.of_companions(), *asked.of_mirror("returned" in said)]
+        found += asked.of_safe(card, "safe" in said)
+        return found
+
+
+@contextlib.contextmanager
+def _register(image: Image, folder: Path) -> Iterator[sqlite3.Connection]:
+    """The register of an image, as SQLite recovers it."""
+    place = folder / "asked"
+    place.mkdir()
+    try:
+        for name in ("register.db", "register.db-wal"):
+            if name in image.files:
+                (place / name).write_bytes(image.files[name].data)
+        with contextlib.closing(sqlite3.connect(place / "register.db")) as register:
+            register.row_factory = sqlite3.Row
+            yield register
+    finally:
+        shutil.rmtree(place)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    image: Image
+    register: sqlite3.Connection
+
+    def _rows(self, query: str) -> list[sqlite3.Row]:
+        return self.register.execute(query).fetchall()
+
+    def _data(self, place: str | None) -> bytes | None:
+        leaf = self.image.files.get(f"store/{place}")
+        return leaf.data if leaf else None
+
+    def _holds(self, place: str, digest: str) -> bool:
+        data = self._data(place)
+        return data is not None and sha256(data) == digest
+
+    def of_footage(self) -> Iterator[str]:
+        """Law 2: what is called stored is there, whole, read-only."""
+        query = (
+            "SELECT l.path, f.sha256 FROM footage f JOIN location l ON l.footage_id = f.id WHERE l.state = 'present'"
+        )
+        for place, digest in self._rows(query):
+            if not self._holds(place, digest):
+                yield f"{place} is called stored and is not there whole"
+            elif self.image.files[f"store/{place}"].mode != 0o440:
+                yield f"{place} is called stored and can be written to"
+        query = (
+            "SELECT t.observation_id FROM transfer t LEFT JOIN footage f ON f.file_no = t.file_no"
+            " WHERE t.outcome IN ('stored', 'stored_damaged', 'already_stored') AND f.id IS NULL"
+        )
+        yield from (f"transfer {row[0]} is called stored and has no footage" for row in self._rows(query))
+
+    def of_temps(self) -> Iterator[str]:
+        """Verified rows have their file under one of its names; journal marks have their bytes."""
+        for row in self._rows("SELECT temp, final, sha256 FROM transfer WHERE state = 'verified'"):
+            if not (self._holds(row["temp"], row["sha256"]) or self._holds(row["final"], row["sha256"])):
+                yield f"{row['final']} is called verified and is gone"
+        query = (
+            "SELECT t.temp, j.offset, j.prefix_sha256 FROM journal j JOIN transfer t USING (observation_id)"
+            " WHERE t.state = 'copying'"
+        )
+        for temp, offset, digest in self._rows(query):
+            if sha256((self._data(temp) or b"")[:offset]) != digest:
+                yield f"{temp} has not the bytes that its mark at {offset} promises"
+
+    def of_companions(self) -> Iterator[str]:
+        """Sidecars and manifests that the register names."""
+        for place, digest in self._rows("SELECT path, sha256 FROM sidecar"):
+            if not self._holds(place, digest):
+                yield f"sidecar {place} is registered and is not there whole"
+        for number, place in self._rows("SELECT id, manifest FROM visit WHERE manifest IS NOT NULL"):
+            lines = (self._data(place) or b"").decode().splitlines()
+            if not lines or not all(self._holds(line[66:], line[:64]) for line in lines):
+                yield f"manifest of visit {number} is registered and does not pass"
+
+    def of_mirror(self, returned: bool) -> Iterator[str]:
+        """The mirror never leads, and holds everything once a visit has returned."""
+        lines = [row[0] for row in self._rows("SELECT line FROM event ORDER BY seq")]
+        folder = "store/ledger/S1/"
+        mirrored = b"".join(leaf.data for path, leaf in self.image.files.items() if path.startswith(folder + "20"))
+        told = [line.encode() if isinstance(line, str) else line for line in lines]
+        whole = mirrored.split(b"\n")[:-1]
+        if len(whole) > len(told):
+            yield f"the mirror leads by {len(whole) - len(told)} lines"
+        if returned and whole != told:
+            yield "the visit has returned and the mirror is not whole"
+
+    def of_safe(self, card: dict[str, str], said: bool) -> Iterator[str]:
+        """Law 3: once safe is said or written, every file of the card is stored."""
+        query = "SELECT count(*) FROM visit WHERE safe_at IS NOT NULL AND state != 'open'"
+        stored = Counter(row[0] for row in self._rows("SELECT sha256 FROM footage"))
+        lacking = set(card.values()) - set(stored)
+        written = self._rows(query)[0][0]
+        if (said or written) and lacking:
+            yield f"safe to remove, and {len(lacking)} files are not stored"
+        if said and not written:
+            yield "safe to remove was said before it was durable"
+
+
+def founded(folder: Path) -> Path:
+    """A station with the recorder YS-07, closed."""
+    make_station(folder, now=now)
+    return folder
+
+
+__all__ = [
+    "CHUNK",
+    "MARK_EVERY",
+    "Left",
+    "Scene",
+    "Step",
+    "Steps",
+    "broken_promises",
+    "complaints",
+    "founded",
+    "in_child",
+    "make_scene",
+    "small_card",
+    "some_bytes",
+]
