@@ -223,6 +223,11 @@ class VisitBusy(StoreError):
     hint = "Wait until it has ended, then run the same command again."
 
 
+class StationBusy(StoreError):
+    message = "a visit is at work on this station in another process, or another rebuild"
+    hint = "Wait until it has ended, then run the same command again."
+
+
 class WorkerDied(StoreError):
     message = "the process that reads the card ended unexpectedly ({reason})"
     hint = "What is stored is safe. Run the same command again; it goes on where it stopped."
@@ -258,7 +263,7 @@ class RegisterTooNew(RegisterOutdated):
 
 class RegisterInUse(StoreError):
     message = "the register {url} is in use: {reason}"
-    hint = "Stop dockd, wait until visits have ended, close every program that has the register open, then run it again."
+    hint = "Stop dockd, wait until visits have ended, close every program that has the register open, then try again."
 
 
 class ExportUnwritable(StoreError):

@@ -39,6 +39,7 @@ COMMANDS = {
     "offload": "dockd.cli.offload:offload",
     "visit": "dockd.cli.visit:visit",
     "verify": "dockd.cli.verify:verify",
+    "rebuild": "dockd.cli.rebuild:rebuild",
     "ledger": "dockd.cli.ledger:ledger",
     "demo": "dockd.cli.demo:demo",
 }
@@ -54,6 +55,7 @@ SUMMARIES = {
     "offload": N_("Store everything that is on a recorder's card."),
     "visit": N_("Visits with the outcome of every file: list, show."),
     "verify": N_("Read the store back and compare it with the register."),
+    "rebuild": N_("Make a lost or damaged register again from the store."),
     "ledger": N_("The ledger: verify its chain, show its head."),
     "demo": N_("Make a card and a throw-away station, do the whole job and show the result."),
 }

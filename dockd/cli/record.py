@@ -299,11 +299,18 @@ def _code(name: str, value: str, terms: Mapping[str, Any]) -> str | None:
 
 def _tag_all(station: Station, record_ids: tuple[str, ...], said: Mapping[str, Any]) -> list[Tagged]:
     """All of them in one transaction: a wrong number among many changes none."""
+    from functools import partial
+
     from dockd.register.tagging import tag_record
+    from dockd.visit.titles import retitle
+
+    def follow(session: Session, record: Record, changes: Mapping[str, Any]) -> str | None:
+        return retitle(session, station, record, changes)
 
     with station.register.write() as session:
         numbers = dict.fromkeys(_find(session, text).record_id for text in record_ids)
-        return [tag_record(session, number, said, actor=station.actor, at=station.now()) for number in numbers]
+        tag = partial(tag_record, said=said, actor=station.actor, at=station.now(), retitle=follow)
+        return [tag(session, number) for number in numbers]
 
 
 def _write_down(station: Station, tagged: list[Tagged]) -> None:

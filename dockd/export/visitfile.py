@@ -80,12 +80,13 @@ def parse_visit(data: bytes) -> VisitListing:
 
 def _read_entry(said: dict[str, Any]) -> Seen:
     raw = said.get("path_b64")
+    values: dict[str, Any] = {name: said.get(name) for name in (*_ENTRY, "record_id", "location")}
     return Seen(
         path=base64.b64decode(raw, validate=True) if raw is not None else said["path"].encode("utf-8"),
         observation_id=said["observation_id"],
         inode=said["inode"],
         kept=_read_kept(said) if "outcome" in said else None,
-        **{name: said.get(name) for name in (*_ENTRY, "record_id", "location")},
+        **values,
     )
 
 

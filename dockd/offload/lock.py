@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dockd.errors import VisitBusy
+from dockd.errors import StationBusy, VisitBusy
 from dockd.offload.durable import blaming_store, make_directories
 from dockd.offload.layout import LOCKS
 
@@ -55,3 +55,38 @@ def holding_card(store: str, card_instance: str, *, wait_s: float = 0) -> Iterat
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def holding_station(store: str) -> Iterator[None]:
+    """For an act on the whole station: one at a time, and none while a visit holds its card. Raises StationBusy."""
+    with blaming_store(store):
+        make_directories(store, LOCKS)
+        held = os.open(f"{store}/{LOCKS}/station", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with blaming_store(store):
+            if not _take(held) or not all(_is_free(f"{store}/{LOCKS}/{name}") for name in _cards(store)):
+                raise StationBusy
+        yield
+    finally:
+        os.close(held)
+
+
+def _cards(store: str) -> list[str]:
+    return [name for name in os.listdir(f"{store}/{LOCKS}") if name.startswith("card-")]
+
+
+def _is_free(path: str) -> bool:
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return _take(fd)
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

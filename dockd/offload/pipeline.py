@@ -185,6 +185,7 @@ class _Run:
         self._group: list[tuple[_Copied, Proven]] = []
         self._root = (0, 0)
         self._folders: set[str] = set()
+        self._named: set[str] = set()  # temps whose names are on the medium
 
     def run(self, jobs: Sequence[Job]) -> list[Job]:
         """Runs the three threads to their end; returns the jobs that must be copied again."""
@@ -392,10 +393,17 @@ class _Run:
         around.passed(Step.CHUNK_WRITTEN)
         if chunk.mark:
             with durable.blaming_store(around.store):
-                os.fdatasync(fd)  # a mark promises that the prefix is on the medium: resume is honest
+                self._sync_prefix(fd, job)
             around.passed(Step.MARK_SYNCED)
             around.books.mark(job.observation_id, end, chunk.mark)
             around.passed(Step.MARK_KEPT)
+
+    def _sync_prefix(self, fd: int, job: Job) -> None:
+        """A mark promises that the prefix can be found again after a power cut: resume is honest."""
+        os.fdatasync(fd)  # its bytes
+        if job.temp not in self._named:
+            durable.fsync_directory(os.path.dirname(f"{self._around.store}/{job.temp}"))  # the temp's name
+            self._named.add(job.temp)
 
     def _abandon(self, failed: _Failed, fd: int) -> None:
         """The card's trouble: a temp with hope of more is kept for the card's return, else removed."""
@@ -480,6 +488,10 @@ class _Run:
         for copied, _ in group:
             os.close(copied.fd)
         around.before_write()
+        with durable.blaming_store(around.store):
+            # The row promises that the temp is there: its absence is an alarm, and must not be a power cut's work.
+            for folder in sorted({os.path.dirname(copied.job.temp) for copied, _ in group}):
+                durable.fsync_directory(f"{around.store}/{folder}")
         around.books.verified([proven for _, proven in group])
         around.passed(Step.VERIFIED_KEPT)
         stored = place_proven([(copied.job, proven) for copied, proven in group], around)

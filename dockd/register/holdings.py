@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, func, select, true, update
 from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, VerifiedVia
 from dockd.register.listings import listing_files
+from dockd.register.records import newest_location
 from dockd.register.tables import (
     FootageRow,
     LocationRow,
@@ -39,6 +41,7 @@ class Holding:
     file_no: str | None
     state: LocationState = LocationState.PRESENT
     replaced: bool = False
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +67,46 @@ def count_footage(session: Session, since: datetime | None) -> tuple[int, int]:
 
 def page_footage(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
     """Places of footage after key ``after``, oldest first: about the order in which they lie on the disk."""
-    newest = (
-        select(func.max(LocationRow.id))
-        .where(LocationRow.footage_id == FootageRow.id)
-        .correlate(FootageRow)
-        .scalar_subquery()
-    )
     rows = session.execute(
-        select(
-            LocationRow.id,
-            LocationRow.path,
-            LocationRow.state,
-            FootageRow.sha256,
-            FootageRow.size,
-            FootageRow.file_no,
-            RecordRow.id.label("record_id"),
-            newest.label("newest"),
-        )
-        .join(FootageRow, FootageRow.id == LocationRow.footage_id)
-        .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+        footage_places()
         .where(LocationRow.id > after, _stored_since(since))
         .order_by(LocationRow.id)
         .limit(limit)
     )
-    return [
-        Holding(
-            r.id, r.path, r.sha256, r.size, r.record_id, r.file_no, LocationState(r.state), replaced=r.newest != r.id
+    return [as_holding(row) for row in rows]
+
+
+def footage_places() -> Select[*tuple[Any, ...]]:
+    """Every place of footage with what ``as_holding`` needs of it."""
+    return (
+        select(
+            LocationRow.id,
+            LocationRow.path,
+            LocationRow.state,
+            LocationRow.verified_at,
+            FootageRow.sha256,
+            FootageRow.size,
+            FootageRow.file_no,
+            RecordRow.id.label("record_id"),
+            newest_location().label("newest"),
         )
-        for r in rows
-    ]
+        .join(FootageRow, FootageRow.id == LocationRow.footage_id)
+        .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+    )
+
+
+def as_holding(row: Row[*tuple[Any, ...]]) -> Holding:
+    return Holding(
+        row.id,
+        row.path,
+        row.sha256,
+        row.size,
+        row.record_id,
+        row.file_no,
+        LocationState(row.state),
+        replaced=row.newest != row.id,
+        verified_at=row.verified_at,
+    )
 
 
 def _stored_since(since: datetime | None) -> ColumnElement[bool]:

@@ -32,7 +32,9 @@ LONGEST = 64 << 20
 """Bytes of the longest line that is read: a file without newlines must not fill the memory."""
 
 _FILE = re.compile(r"\d{4}-\d{2}\.jsonl\Z")
+_BEGUN = re.compile(rb"(\d{4}-\d{2}\.jsonl) (\d{20})\n")
 _BLOCK = 64 << 10
+_SECTOR = 512  # the smallest piece that a medium keeps or loses as a whole
 
 
 def folder_of(store_root: Path, station_no: str) -> str:
@@ -58,39 +60,121 @@ def lines_after(register: Register, station_no: str, seq: int, *, limit: int = B
 def mirror_ledger(register: Register, store_root: Path, station_no: str, zone: ZoneInfo) -> int:
     """Every line committed before the call stands in the store, on the medium. Returns how many were added.
 
-    A last line that a crash tore is cut back first. Raises LedgerBroken when the mirror does not end
-    as the register's chain says it must (nothing is added then), and StoreError.
+    What a crash tore of the last lines is cut back first. Raises LedgerBroken when the mirror does not
+    end as the register's chain says it must (nothing is added then), and StoreError.
     """
     folder = folder_of(store_root, station_no)
     with disk.blaming(folder):
         if not os.path.isdir(store_root):  # the store's disk is not mounted: its mount point is no store
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(store_root))
         disk.make_folders(folder)
-        with _alone(folder):
-            return _catch_up(register, folder, station_no, zone)
+        with _alone(folder) as turn:
+            _mend(register, folder, station_no, turn)
+            return _catch_up(register, folder, station_no, zone, turn)
 
 
 @contextmanager
-def _alone(folder: str) -> Iterator[None]:
+def _alone(folder: str) -> Iterator[int]:
     """Writers of one mirror take turns; the kernel ends the turn of one that dies."""
     fd = os.open(f"{folder}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, disk.FILE_MODE)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield fd
     finally:
         os.close(fd)
 
 
-def _catch_up(register: Register, folder: str, station_no: str, zone: ZoneInfo) -> int:
+def _catch_up(register: Register, folder: str, station_no: str, zone: ZoneInfo, turn: int) -> int:
     seq, newest = _find_end(register, folder, station_no)
     count = 0
     while lines := lines_after(register, station_no, seq):
         for month, group in groupby(lines, key=lambda line: f"{line.at.astimezone(zone):%Y-%m}.jsonl"):
             newest = max(month, newest)
-            _append(f"{folder}/{newest}", b"".join(line.raw + b"\n" for line in group))
+            _append(folder, newest, b"".join(line.raw + b"\n" for line in group), turn)
         seq = lines[-1].seq
         count += len(lines)
     return count
+
+
+# --- what a power cut may have torn -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Where the last append began: what lies before it was on the medium by then, what lies after may be torn."""
+
+    name: str
+    offset: int
+
+
+def _note_begun(folder: str, turn: int, begun: Begun) -> None:
+    """The note is on the medium before the first byte it speaks of. It fits a sector: it is the old one or the new."""
+    if not os.fstat(turn).st_size:
+        disk.sync_folder(folder)  # a note promises to be found again: its file's name
+    os.pwrite(turn, f"{begun.name} {begun.offset:020d}\n".encode(), 0)
+    os.fdatasync(turn)  # and its bytes
+
+
+def _read_begun(turn: int) -> Begun | None:
+    noted = _BEGUN.fullmatch(os.pread(turn, 64, 0))
+    return Begun(noted[1].decode(), int(noted[2])) if noted else None
+
+
+def _mend(register: Register, folder: str, station_no: str, turn: int) -> None:
+    """What was begun last is whole and on the medium afterwards, or cut back to be written anew.
+
+    A file system may keep the length of an append and lose sectors of it, which are zeros then. Only
+    zeros are mended: other bytes that are not the register's are no crash's work, and ``_find_end`` judges.
+    """
+    begun = _read_begun(turn)
+    if begun is None or not os.path.lexists(path := f"{folder}/{begun.name}"):
+        return
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        found = os.pread(fd, LONGEST, begun.offset)
+        seq = _seq_before(folder, fd, begun)
+        if seq is not None and _is_torn(found, _due_after(register, station_no, seq, len(found)), begun.offset):
+            os.ftruncate(fd, begun.offset)
+        os.fsync(fd)  # who wrote these lines may have been killed before he synced them
+    finally:
+        os.close(fd)
+    if not begun.offset:  # and before he synced the name of the new file, or of a new station's folders
+        for place in (folder, os.path.dirname(folder), os.path.dirname(os.path.dirname(folder))):
+            disk.sync_folder(place)
+
+
+def _seq_before(folder: str, fd: int, begun: Begun) -> int | None:
+    """The number of the last line before the append; None where no line of the ledger stands there."""
+    tail = tail_of(fd, begun.offset)
+    if not begun.offset:
+        older = [name for name in files_of(folder) if name < begun.name]
+        tail = read_tail(f"{folder}/{older[-1]}") if older else tail
+        if not older:
+            return 0
+    told = parse(tail.line) if tail.line is not None and not tail.torn else None
+    return told.seq if told else None
+
+
+def _due_after(register: Register, station_no: str, seq: int, length: int) -> bytes:
+    """At least ``length`` bytes (if there are so many) of what the register's lines after ``seq`` are in a file."""
+    due = bytearray()
+    while len(due) < length and (lines := lines_after(register, station_no, seq)):
+        due += b"".join(line.raw + b"\n" for line in lines)
+        seq = lines[-1].seq
+    return bytes(due)
+
+
+def _is_torn(found: bytes, due: bytes, offset: int) -> bool:
+    """Whether ``found`` at ``offset`` are the bytes that are due, but for sectors that are zeros."""
+    if len(found) > len(due) or due.startswith(found):
+        return False
+    at = 0
+    while at < len(found):
+        end = at + _SECTOR - (offset + at) % _SECTOR
+        if found[at:end] != due[at : min(end, len(found))] and any(found[at:end]):
+            return False
+        at = end
+    return True
 
 
 # --- where the mirror ends ---------------------------------------------------------------------------
@@ -167,9 +251,9 @@ def read_tail(path: str) -> Tail:
         os.close(fd)
 
 
-def tail_of(fd: int) -> Tail:
-    """The same for an open file."""
-    size = start = os.fstat(fd).st_size
+def tail_of(fd: int, end: int | None = None) -> Tail:
+    """The same for an open file, or for its first ``end`` bytes."""
+    size = start = os.fstat(fd).st_size if end is None else end
     read = b""
     while start and read.count(b"\n") < 2 and len(read) < 2 * LONGEST:
         step = min(max(_BLOCK, len(read)), start)  # doubling: a long line is not read over and over
@@ -184,25 +268,27 @@ def tail_of(fd: int) -> Tail:
 # --- adding -------------------------------------------------------------------------------------------
 
 
-def _append(path: str, data: bytes) -> None:
+def _append(folder: str, name: str, data: bytes, turn: int) -> None:
     """The lines stand at the file's end on the medium, or, after an error, as far as possible not at all."""
+    path = f"{folder}/{name}"
     new = not os.path.exists(path)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, disk.FILE_MODE)
     try:
         if new:
             os.fchmod(fd, disk.FILE_MODE)
+        _note_begun(folder, turn, Begun(name, os.fstat(fd).st_size))
         _append_whole(fd, data)
     finally:
         os.close(fd)
     if new:
-        disk.sync_folder(os.path.dirname(path))
+        disk.sync_folder(folder)  # the mirror promises its lines on the medium: the new file's name
 
 
 def _append_whole(fd: int, data: bytes) -> None:
     before = os.fstat(fd).st_size
     try:
         disk.write_all(fd, data)
-        os.fsync(fd)
+        os.fsync(fd)  # and the lines' bytes
     except OSError:
         # After a failed fsync the pages look clean without being on the medium: they must be written again.
         with suppress(OSError):

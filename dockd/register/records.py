@@ -21,6 +21,7 @@ from dockd.nouns import LateKind, MediaType, OwnerState, Place
 from dockd.register import ledger
 from dockd.register.officers import officer_names
 from dockd.register.tables import (
+    WAITING,
     EventRow,
     FootageRow,
     LocationRow,
@@ -427,13 +428,15 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
 
 
 def _waiting() -> Select[int]:
-    """Records that wait for an officer, read from the partial index that holds no others.
+    """Recordings that wait for an officer, read from the partial index that holds no others.
 
     SQLite uses that index only where its condition is said in the same words, and in a query of
     its own: an order by id would lead it through the whole table instead.
     """
     waiting = aliased(RecordRow, name="waiting")
-    return select(waiting.id).where(text("waiting.owner_state <> 'assigned'"))
+    return select(waiting.id).where(
+        text(WAITING.replace("owner_state", "waiting.owner_state").replace("media_type", "waiting.media_type"))
+    )
 
 
 def _named(cert_no: str) -> Select[int]:

@@ -336,8 +336,8 @@ def _create_in_database(register: Register) -> None:
 def found_register(session: Session, shown: str) -> None:
     """The tables of a new register in the caller's transaction, on PostgreSQL. Raises RegisterNotEmpty."""
     session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-    tables = session.scalar(text("SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"))
-    if tables:
+    query = "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema()"
+    if tables := session.scalar(text(query)):
         raise RegisterNotEmpty(url=shown, tables=tables)
     _run_migrations(session.connection())
 

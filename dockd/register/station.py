@@ -64,7 +64,7 @@ def open_station(settings: Settings, *, now: Callable[[], datetime], actor: str)
     but no register, and what ``open_register`` raises. Nothing is written.
     """
     root, station_no = settings.store.root, settings.agency.station_no
-    store_id = _read_marker(root, station_no)
+    store_id = read_marker(root, station_no)
     try:
         register = open_register(settings.register.url, wait_s=settings.register.wait_s)
     except RegisterAbsent as error:
@@ -126,8 +126,8 @@ def note_time(session: Session, station_no: str, now: datetime) -> timedelta:
     return behind
 
 
-def _read_marker(root: Path, station_no: str) -> str:
-    """The store's id, if its marker is this station's."""
+def read_marker(root: Path, station_no: str) -> str:
+    """The store's id, if its marker is this station's. Raises StoreMissing otherwise."""
     with disk.blaming(str(root)):
         raw = (root / MARKER).read_bytes()
     try:

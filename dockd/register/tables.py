@@ -43,6 +43,10 @@ NAMING = {
 }
 
 
+# Which records wait for a person: recordings, for a recorder's log has no officer to look for.
+WAITING = "owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"
+
+
 class UtcTime(TypeDecorator[datetime]):
     """Aware datetimes in, UTC datetimes out, on both dialects (SQLite would drop the zone)."""
 
@@ -486,8 +490,8 @@ class RecordRow(Table):
         Index(
             "ix_record_unassigned",
             "stored_at",
-            sqlite_where=text("owner_state <> 'assigned'"),
-            postgresql_where=text("owner_state <> 'assigned'"),
+            sqlite_where=text(WAITING),
+            postgresql_where=text(WAITING),
         ),
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)

@@ -5,7 +5,7 @@ A case brings along what it knows; what a person has said of a single item stays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,12 +38,25 @@ class Tagged:
     visit_id: int
 
 
-def tag_record(session: Session, record_id: int, said: Mapping[str, Any], *, actor: str, at: datetime) -> Tagged:
+Retitle = Callable[[Session, Record, Mapping[str, Any]], str | None]
+"""The title that follows from a record and the changes to it; None where a person has named it."""
+
+
+def tag_record(
+    session: Session,
+    record_id: int,
+    said: Mapping[str, Any],
+    *,
+    actor: str,
+    at: datetime,
+    retitle: Retitle | None = None,
+) -> Tagged:
     """Adds what ``said`` (column names of the record) says as one revision; None clears a value.
 
     ``case_no`` brings what its case knows and takes along what the case before had brought;
-    ``officers`` settles the owner. What a person has said of a single item stays. Alerts about
-    the owner are closed when no recording of the visit needs them any more. Raises
+    ``officers`` settles the owner; a title that nobody has given follows by ``retitle``. What a
+    person has said of a single item stays. Alerts about the owner are closed when no recording
+    of the visit needs them any more. Raises
     UnknownNumber for a record, case or officer that is not registered.
     """
     record = find_record(session, record_id)
@@ -57,6 +70,8 @@ def tag_record(session: Session, record_id: int, said: Mapping[str, Any], *, act
         basis |= dict.fromkeys(brought, f"case:{case.case_no}" if case else "case:")
     if "officers" in said:
         changes |= _owner(session, said["officers"])
+    if retitle and (title := retitle(session, record, changes)):
+        changes["title"], basis["title"] = title, "template"
     revision = revise_record(session, record_id, changes, actor=actor, why="tagged", at=at, basis=basis)
     if revision is not None and "officers" in said:
         _settle_owner(session, record, at=at, actor=actor)

@@ -49,9 +49,13 @@ class NewVisit:
     clock_synchronised: bool | None = None
 
 
-def open_visit(session: Session, new: NewVisit, *, actor: str) -> int:
-    """Inserts the visit with its ledger line; returns its number, which is never given twice."""
+def open_visit(session: Session, new: NewVisit, *, actor: str, found_as: int | None = None) -> int:
+    """Inserts the visit with its ledger line; returns its number, which is never given twice.
+
+    ``found_as`` is the number of a visit of which nothing but its files in the store is known any more.
+    """
     row = VisitRow(
+        id=found_as,
         station_no=new.station_no,
         source=new.source,
         docked_at=new.docked_at,
@@ -73,7 +77,8 @@ def open_visit(session: Session, new: NewVisit, *, actor: str) -> int:
     if new.bay:
         _touch_bay(session, new.station_no, new.bay, new.opened_at)
     data = asdict(new) | {"visit_id": row.id}
-    _tell(session, row, "visit.opened", at=new.opened_at, actor=actor, data=data)
+    kind = "visit.opened" if found_as is None else "visit.found"
+    _tell(session, row, kind, at=new.opened_at, actor=actor, data=data)
     return row.id
 
 

@@ -18,8 +18,7 @@ from dockd.card.signature import media_by_signature
 from dockd.footage.clock import time_of_use
 from dockd.law.attribution import attribute
 from dockd.law.deadline import StationClock, doubt, judge
-from dockd.law.title import make_title
-from dockd.law.vocabulary import METHODS, method_of
+from dockd.law.vocabulary import method_of
 from dockd.nouns import (
     Attribution,
     CaseWork,
@@ -40,6 +39,7 @@ from dockd.register.footage import Footage
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
+from dockd.visit.titles import Known, title_of
 
 _HEAD = 4096
 # Around a recording without a certain time there is no window to ask custody for.
@@ -239,8 +239,19 @@ def _tags(
         "used_from": use.basis,
     }
     party = "；".join(case.parties) if case and case.parties else None
+    known = Known(
+        original=display_path(footage.path.rpartition(b"/")[2]),
+        number=(said.parsed.sequence if said.parsed else None) or str(footage.seq),
+        media=media,
+        used_from=use.used_from,
+        cause=case.case_cause if case else None,
+        party=party,
+        case_no=whose.case_no,
+        device_no=visited.recorder.device_no if visited.recorder else None,
+        officers=whose.officers,
+    )
     return {
-        "title": _title(session, station, visited, footage, said, media, use, whose, case, party),
+        "title": title_of(session, station, known),
         "party": party,
         "case_cause": case.case_cause if case else None,
         "place": case.place if case else None,
@@ -251,36 +262,6 @@ def _tags(
         "method": method.code if method else None,
         "basis": {tag: why for tag, why in basis.items() if why} | {"title": "template"},
     }
-
-
-def _title(
-    session: Session,
-    station: Station,
-    visited: Visited,
-    footage: Footage,
-    said: Classified,
-    media: MediaType,
-    use: UseTime,
-    whose: Attribution,
-    case: CaseWork | None,
-    party: str | None,
-) -> str:
-    names = officers.officer_names(session, whose.officers)
-    local = use.used_from.astimezone(station.zone) if use.used_from else None
-    method = METHODS.get(media.value)
-    values = {
-        "cause": case.case_cause if case else None,
-        "party": party,
-        "date": f"{local:%Y%m%d}" if local else None,
-        "time": f"{local:%H%M%S}" if local else None,
-        "n": (said.parsed.sequence if said.parsed else None) or str(footage.seq),
-        "device_no": visited.recorder.device_no if visited.recorder else None,
-        "officer": "、".join(names.get(c, c) for c in whose.officers) or None,
-        "case_no": whose.case_no,
-        "media": method.text(station.settings.agency.language) if method else None,
-        "original": display_path(footage.path.rpartition(b"/")[2]),
-    }
-    return make_title(station.settings.title.template, values, values["original"] or footage.file_no)
 
 
 def _remark(footage: Footage, facts: MediaFacts) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
 from dockd.errors import ProofFailed
+from dockd.footage.clock import plausible_mtime
 from dockd.nouns import Entry, EntryType, ParsedName
 from dockd.offload.layout import folder, temp_path
 from dockd.offload.lock import try_lock
@@ -32,6 +33,7 @@ class Unfinished:
 
     numbers: Numbers
     card_instance: str
+    mtime_is_wall: bool
     profile: str | None
     copying: bool
 
@@ -86,13 +88,14 @@ def finish_visit(station: Station, visit: Unfinished, *, guards: Guards) -> None
 def _as_unfinished(session: Session, row: VisitRow) -> Unfinished:
     recorder = session.get(RecorderRow, row.recorder_id) if row.recorder_id else None
     numbers = Numbers(row.id, row.docked_at, row.recorder_id, recorder.device_no if recorder else None)
-    return Unfinished(numbers, row.card_instance, row.profile, row.state == VisitState.OPEN)
+    wall = bool((row.card or {}).get("mtime_is_wall"))
+    return Unfinished(numbers, row.card_instance, wall, row.profile, row.state == VisitState.OPEN)
 
 
 def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: Guards) -> None:
     visit_id = visit.numbers.visit_id
     with station.register.read() as session:
-        left = transfers.pending(session, visit_id)
+        left = [_as_first_docked(session, station, visit, held) for held in transfers.pending(session, visit_id)]
         strays = transfers.stray_temps(session, visit_id)
     parse = _parser(station, visit.profile)
     around = surroundings(station, visit.numbers, visit.card_instance, parse, _no_card(), meter, guards)
@@ -100,6 +103,20 @@ def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: G
     found = recover_files(left, strays, around, live_temps=lambda: _live_temps(station), folder=own)
     with station.register.write() as session:
         _write_down(session, station, visit, found)
+
+
+def _as_first_docked(session: Session, station: Station, visit: Unfinished, held: HeldTemp) -> HeldTemp:
+    """``held`` with the time at which this very file was first in a dock: earlier visits may have been cut short too."""
+    if not plausible_mtime(held.mtime_ns, station.now(), mtime_is_wall=visit.mtime_is_wall, zone=station.zone):
+        return held
+    first = visits.first_docked(
+        session,
+        card_instance=visit.card_instance,
+        path_hash=transfers.path_key(held.path),
+        size=held.size,
+        mtime_ns=held.mtime_ns,
+    )
+    return replace(held, docked_at=min(first or held.docked_at, held.docked_at))
 
 
 def _write_down(session: Session, station: Station, visit: Unfinished, found: Recovered) -> None:

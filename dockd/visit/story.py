@@ -76,7 +76,8 @@ def give_up(station: Station, numbers: Numbers, card: Card, sight: Sight, guards
     """The card does not answer any more: an alert says so, and the visit ends with what was proven till then."""
     with station.register.write() as session:
         alarm_not_answering(session, station, numbers)
-    left = Unfinished(numbers, card.identity.instance, sight.profile.name, copying=True)
+    said = card.identity
+    left = Unfinished(numbers, said.instance, said.mtime_is_wall, sight.profile.name, copying=True)
     finish_visit(station, left, guards=guards)
 
 

@@ -111,7 +111,7 @@ class Bureau:
 
     @property
     def store(self) -> Path:
-        return self.folder / "store"
+        return load_settings(self.config).store.root
 
     def configure(self, text: str) -> None:
         """Adds keys to the configuration."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ root = [
 """The marks of a test that mounts something: ``pytestmark = disks.root``."""
 
 _MNT_DETACH = 2
+_EXT4_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 
 
 def _run(*command: str | Path) -> str:
@@ -55,6 +57,24 @@ def ext4(image: Path, at: Path, *, size: int, options: str = "", features: str =
 def remount(at: Path, *, writable: bool) -> None:
     """Makes a mounted file system read-only, or writable again."""
     _run("mount", "-o", f"remount,{'rw' if writable else 'ro'}", at)
+
+
+def shut_down(at: Path) -> None:
+    """The ext4 at ``at`` answers EIO from now on, as when its disk dies; what was not synced is lost."""
+    fd = os.open(at, os.O_RDONLY)
+    fcntl.ioctl(fd, _EXT4_SHUTDOWN, (2).to_bytes(4, "little"))  # without writing the journal out first
+    os.close(fd)
+
+
+def break_ext4(at: Path) -> None:
+    """The kernel finds an error in the ext4 at ``at`` (mounted with ``errors=remount-ro``) and makes it read-only."""
+    device = os.path.realpath(_run("findmnt", "-n", "-o", "SOURCE", "--mountpoint", at).strip())
+    Path("/sys/fs/ext4", os.path.basename(device), "trigger_fs_error").write_text("a test")
+
+
+def resize(at: Path, *, size: int) -> None:
+    """Gives a memory file system another size."""
+    _run("mount", "-o", f"remount,size={size}", at)
 
 
 def detach(at: Path) -> None:

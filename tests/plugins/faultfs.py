@@ -18,7 +18,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ class Fault:
     gone_at       a read that reaches this offset takes the whole card away, until ``heal``
     unsteady_at   the byte here is another one every further time it is asked for
     endless       reads beyond the listed end return bytes for ever, past the page cache
+    slow_s        every read takes so many seconds, past the page cache
+    hangs_at      a read that reaches this offset does not return, past the page cache, until ``heal`` or ``abort``
+    hangs_open    nor does opening it, be it a file or a directory
     """
 
     unreadable: tuple[tuple[int, int], ...] = ()
@@ -53,6 +57,9 @@ class Fault:
     gone_at: int | None = None
     unsteady_at: int | None = None
     endless: bool = False
+    slow_s: float = 0
+    hangs_at: int | None = None
+    hangs_open: bool = False
 
 
 class FaultyCard:
@@ -60,6 +67,8 @@ class FaultyCard:
 
     def __init__(self, path: Path, rules: Path) -> None:
         self.path = path
+        self.server: subprocess.Popen[bytes] | None = None
+        self._device = 0
         self._rules = rules
         self._faults: dict[str, Fault] = {}
         self._healed = 0
@@ -75,6 +84,22 @@ class FaultyCard:
         self._faults.clear()
         self._healed += 1
         self._tell()
+
+    def served_by(self, server: subprocess.Popen[bytes]) -> None:
+        self.server, self._device = server, os.stat(self.path).st_dev
+
+    def die(self) -> None:
+        """The process that serves the card is killed: everything is ENOTCONN from now on."""
+        assert self.server is not None
+        self.server.kill()
+        self.server.wait()
+
+    def abort(self) -> None:
+        """The kernel gives up on the card: whoever waits for it is let go. Needs root."""
+        connections = Path("/sys/fs/fuse/connections")
+        if not any(connections.iterdir()):
+            subprocess.run(["mount", "-t", "fusectl", "none", connections], check=True)
+        (connections / str(os.minor(self._device)) / "abort").write_text("1")
 
     def _tell(self) -> None:
         rules = {"healed": self._healed, "faults": {name: asdict(fault) for name, fault in self._faults.items()}}
@@ -96,8 +121,10 @@ def faulty_card(root: Path, at: Path) -> Iterator[FaultyCard]:
     assert server.stdout is not None
     try:
         assert server.stdout.readline() == b"mounted\n"
+        card.served_by(server)
         yield card
     finally:
+        card.heal()
         unmount(at)
         try:
             server.wait(timeout=10)
@@ -156,13 +183,20 @@ class Operations:
         found = os.statvfs(self.root)
         return {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
 
+    def opendir(self, path: str) -> int:
+        self._require_card()
+        self._hang_while(path[1:], lambda fault: bool(fault.get("hangs_open")))
+        return 0
+
     def open(self, path: str, fi: Any) -> int:
         self._require_card()
+        self._hang_while(path[1:], lambda fault: bool(fault.get("hangs_open")))
         fault = self.faults.get(path[1:], {})
         if fault.get("refuses_open"):
             raise OSError(getattr(errno, fault["error"]), "spoiled")
         fi.fh = os.open(self.root + path, os.O_RDONLY)
-        fi.direct_io = bool(fault.get("short") or fault.get("endless"))
+        past_cache = any(fault.get(key) for key in ("short", "endless", "slow_s"))
+        fi.direct_io = past_cache or fault.get("hangs_at") is not None
         self.files[fi.fh] = path[1:]
         return 0
 
@@ -177,6 +211,8 @@ class Operations:
         fault = self.faults.get(name, {})
         if not fault:
             return os.pread(fi.fh, size, offset)
+        time.sleep(fault["slow_s"])
+        self._hang_while(name, lambda now: now.get("hangs_at") is not None and offset + size > now["hangs_at"])
         size = min(size, fault["short"] or size)
         if fault["gone_at"] is not None and offset + size > fault["gone_at"]:
             self.gone = True
@@ -188,6 +224,12 @@ class Operations:
             data += bytes(size - len(data))
         self._unsettle(name, fault["unsteady_at"], data, offset)
         return bytes(data)
+
+    def _hang_while(self, name: str, hangs: Callable[[dict[str, Any]], bool]) -> None:
+        """Does not return while the file's fault says so. Nor is anybody else served: so is a dead card."""
+        while hangs(self.faults.get(name, {})):
+            time.sleep(0.02)
+            self._require_card()
 
     def _unsettle(self, name: str, at: int | None, data: bytearray, offset: int) -> None:
         if at is not None and offset <= at < offset + len(data):

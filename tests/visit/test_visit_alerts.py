@@ -175,7 +175,7 @@ def test_a_visit_that_was_cut_short_twice_still_knows_when_the_recorder_was_firs
 # --- the journal -----------------------------------------------------------------------------------------------
 
 
-PERSONAL = ("王建国", "李敏", "张某", "无证采矿", "勘验", "DCIM", "mp4", "2107731_", "card", "footage")
+PERSONAL = ("王建国", "李敏", "张某", "无证采矿", "勘验", "DCIM", "mp4", "2107731_", "/card", "footage/")
 
 
 @pytest.fixture

@@ -64,19 +64,20 @@ class Rows:
         """The key of the recorder with this number. Raises KeyError for one that no line has told of."""
         return self.recorders[device_no] if device_no is not None else None
 
-    def set_sequences(self) -> None:
-        """The next row of each table gets a key that was never given (PostgreSQL; SQLite looks for itself)."""
-        if self.session.get_bind().dialect.name != "postgresql":
-            return
-        for table in Table.metadata.sorted_tables:
-            key = table.autoincrement_column
-            if key is None:
-                continue
-            newest = f'(SELECT max("{key.name}") FROM "{table.name}")'  # noqa: S608 (names of our own tables)
-            self.session.execute(
-                text(f"SELECT setval(pg_get_serial_sequence(:name, :key), {newest}) WHERE {newest} IS NOT NULL"),
-                {"name": f'"{table.name}"', "key": key.name},
-            )
+
+def set_sequences(session: Session) -> None:
+    """The next row of each table gets a key that was never given (PostgreSQL; SQLite looks for itself)."""
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    for table in Table.metadata.sorted_tables:
+        key = table.autoincrement_column
+        if key is None:
+            continue
+        newest = f'(SELECT max("{key.name}") FROM "{table.name}")'  # noqa: S608 (names of our own tables)
+        session.execute(
+            text(f"SELECT setval(pg_get_serial_sequence(:name, :key), {newest}) WHERE {newest} IS NOT NULL"),
+            {"name": f'"{table.name}"', "key": key.name},
+        )
 
 
 def said(table: type[Table], data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -553,8 +553,8 @@ def _make_record() -> None:
         "record",
         ["stored_at"],
         unique=False,
-        sqlite_where=sa.text("owner_state <> 'assigned'"),
-        postgresql_where=sa.text("owner_state <> 'assigned'"),
+        sqlite_where=sa.text("owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"),
+        postgresql_where=sa.text("owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"),
     )
     op.create_index(op.f("ix_record_used_from"), "record", ["used_from"], unique=False)
     op.create_index(op.f("ix_record_visit_id"), "record", ["visit_id"], unique=False)

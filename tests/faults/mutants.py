@@ -1,0 +1,805 @@
+"""Breaks one guard of the copy protocol after the other and asks whether a test notices.
+
+    python tests/faults/mutants.py [--only WORDS] [--list]
+
+Each mutant is a textual patch of a temporary copy of the source tree; the tests that are named with it are run
+there. ``killed``: a test failed, or hung until its time was up. ``SURVIVED``: a guard without a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 300
+
+PIPELINE, READER, RECOVER = "dockd/offload/pipeline.py", "dockd/offload/reader.py", "dockd/offload/recover.py"
+DURABLE, READBACK, PLAN = "dockd/offload/durable.py", "dockd/offload/readback.py", "dockd/offload/plan.py"
+SETTLE, LOCK, TRANSFERS = "dockd/offload/settle.py", "dockd/offload/lock.py", "dockd/register/transfers.py"
+STORY, COPYING, PLANNING = "dockd/visit/story.py", "dockd/visit/copying.py", "dockd/visit/planning.py"
+RECOVERY, MIRROR, SESSION = "dockd/visit/recovery.py", "dockd/register/mirror.py", "dockd/register/session.py"
+
+T_PIPELINE, T_READER, T_CRASH = (f"tests/offload/test_{name}.py" for name in ("pipeline", "reader", "crash"))
+T_RECOVER, T_DURABLE, T_READBACK = (f"tests/offload/test_{name}.py" for name in ("recover", "durable", "readback"))
+T_PLAN, T_SETTLE, T_LOCK = (f"tests/offload/test_{name}.py" for name in ("plan", "settle", "lock"))
+T_SOAK, T_CUT, T_FSYNC = (f"tests/faults/test_{name}.py" for name in ("soak", "power_cut", "each_fsync"))
+T_ORDER = "tests/faults/test_order_of_acts.py"
+
+
+@dataclass(frozen=True)
+class Change:
+    """``old`` stands in ``file`` exactly once and becomes ``new``."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One broken guard, and the tests (files or node ids, all are run) of which one must fail."""
+
+    name: str
+    changes: tuple[Change, ...]
+    tests: tuple[str, ...]
+
+
+def broken(name: str, file: str, old: str, new: str, *tests: str) -> Mutant:
+    return Mutant(name, (Change(file, old, new),), tests)
+
+
+# --- what is durable before what is said ---------------------------------------------------------------------
+
+DURABILITY = (
+    broken(
+        "no fdatasync before a mark is kept",
+        PIPELINE,
+        "                os.fdatasync(fd)  # a mark promises",
+        "                pass  # a mark promises",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync before the read-back",
+        PIPELINE,
+        "            os.fsync(copied.fd)\n",
+        "",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of the directory after the rename",
+        PIPELINE,
+        '            durable.fsync_directory(f"{around.store}/{folder}")\n',
+        "            pass\n",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of the directory of what is stored again",
+        PIPELINE,
+        '                    durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))\n',
+        "                    pass\n",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of a new directory's name",
+        DURABLE,
+        "        fsync_directory(parent)\n",
+        "",
+        f"{T_DURABLE}::test_every_new_directorys_name_is_on_the_medium",
+    ),
+    broken(
+        "no fsync of a directory that somebody else made",
+        DURABLE,
+        "        with suppress(FileExistsError):\n            os.mkdir(path, 0o750)\n        fsync_directory(parent)\n",
+        "        with suppress(FileExistsError):\n            os.mkdir(path, 0o750)\n            fsync_directory(parent)\n",
+        f"{T_DURABLE}::test_a_directory_that_another_process_had_just_made_is_synced_all_the_same",
+    ),
+    broken(
+        "no fsync of any directory",
+        DURABLE,
+        "        os.fsync(fd)\n",
+        "        pass\n",
+        f"{T_DURABLE}::test_every_new_directorys_name_is_on_the_medium",
+    ),
+    broken(
+        "a failed fsync of a directory is swallowed",
+        DURABLE,
+        "        if error.errno != errno.EINVAL:",
+        "        if False and error.errno != errno.EINVAL:",
+        f"{T_DURABLE}::test_a_failed_fsync_of_a_directory_is_told",
+    ),
+    broken(
+        "no fsync of the directory that a temp was removed from",
+        DURABLE,
+        "        os.unlink(path)\n        fsync_directory(os.path.dirname(path))\n",
+        "        os.unlink(path)\n",
+        f"{T_DURABLE}::test_a_removed_temp_is_gone_from_its_directory_on_the_medium",
+    ),
+    broken(
+        "no fsync of the directory that evidence is moved to",
+        DURABLE,
+        '    fsync_directory(os.path.dirname(f"{root}/{name}"))\n',
+        "",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of the directory that evidence is moved from",
+        DURABLE,
+        '    fsync_directory(os.path.dirname(f"{root}/{relative}"))\n',
+        "",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync before recovery's read-back",
+        RECOVER,
+        "            os.fsync(fd)\n            found = read_back(fd)\n",
+        "            found = read_back(fd)\n",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of the directory when recovery stores what had its final name",
+        RECOVER,
+        '        durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))\n',
+        "        pass\n",
+        T_ORDER,
+    ),
+    broken(
+        "the register does not wait for the medium",
+        SESSION,
+        "PRAGMA synchronous=FULL",
+        "PRAGMA synchronous=NORMAL",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of the ledger's mirror",
+        MIRROR,
+        "        disk.write_all(fd, data)\n        os.fsync(fd)\n",
+        "        disk.write_all(fd, data)\n",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of a manifest",
+        "dockd/export/atomic.py",
+        "        os.fsync(self._fd)\n",
+        "",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of a manifest's name",
+        "dockd/export/atomic.py",
+        "            _fsync_folder(folder)\n",
+        "",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of a sidecar",
+        "dockd/footage/sidecar.py",
+        "        file.flush()\n        os.fsync(fd)\n",
+        "        file.flush()\n",
+        T_ORDER,
+    ),
+    broken(
+        "no fsync of a sidecar's name",
+        "dockd/footage/sidecar.py",
+        "    _fsync(path.parent)\n",
+        "",
+        T_ORDER,
+    ),
+)
+
+# --- the order of acts -----------------------------------------------------------------------------------------
+
+ORDER = (
+    Mutant(
+        "stored is committed before the rename",
+        (
+            Change(
+                PIPELINE,
+                '    temp, final = f"{around.store}/{job.temp}", f"{around.store}/{job.final}"\n',
+                '    temp, final = f"{around.store}/{job.temp}", f"{around.store}/{job.final}"\n'
+                "    around.books.stored("
+                "[Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())])\n",
+            ),
+            Change(PIPELINE, "    around.books.stored(placed)\n", ""),
+        ),
+        (f"{T_PIPELINE}::test_a_file_that_nobody_knows_under_the_final_name_is_never_replaced",),
+    ),
+    Mutant(
+        "stored is committed before the directory's fsync",
+        (
+            Change(
+                PIPELINE,
+                "    with durable.blaming_store(around.store):\n        for folder in sorted(",
+                "    around.books.stored(placed)\n"
+                "    with durable.blaming_store(around.store):\n        for folder in sorted(",
+            ),
+            Change(PIPELINE, "    around.passed(Step.DIRECTORY_SYNCED)\n    around.books.stored(placed)\n", ""),
+        ),
+        (T_ORDER,),
+    ),
+    Mutant(
+        "the rename comes before verified is committed",
+        (
+            Change(PIPELINE, "        around.books.verified([proven for _, proven in group])\n", ""),
+            Change(
+                PIPELINE,
+                "    around.passed(Step.RENAMED)\n",
+                "    around.passed(Step.RENAMED)\n    around.books.verified([proven])\n",
+            ),
+        ),
+        (f"{T_CRASH}::test_a_crash_at_any_step_is_put_right_by_the_next_visit",),
+    ),
+    broken(
+        "a mark is kept before its bytes are on the medium",
+        PIPELINE,
+        "        if chunk.mark:\n",
+        "        if chunk.mark:\n            around.books.mark(job.observation_id, end, chunk.mark)\n"
+        "            chunk = replace(chunk, mark=None)\n        if chunk.mark:\n",
+        T_ORDER,
+    ),
+    broken(
+        "the ledger does not tell of what is stored",
+        TRANSFERS,
+        '                "footage.stored",',
+        '                "footage.told",',
+        T_SOAK,
+    ),
+)
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+READING = (
+    broken(
+        "the source is not looked at again at its end",
+        READER,
+        "            check_unchanged(self.fd, self.entry)\n            if os.pread",
+        "            if os.pread",
+        f"{T_READER}::test_a_file_that_was_rewritten_while_it_was_read_is_changed",
+    ),
+    broken(
+        "the source is not compared with its listing before it is read",
+        PIPELINE,
+        "                check_unchanged(reader.fd, job.entry)\n",
+        "                pass\n",
+        T_PIPELINE,
+    ),
+    broken(
+        "nobody looks whether the source goes on after its listed size",
+        READER,
+        "            if os.pread(self.fd, 1, self.entry.size):",
+        "            if False:",
+        f"{T_READER}::test_a_file_that_grows_without_telling_its_size_is_noticed_too",
+    ),
+    Mutant(
+        "EIO is taken for the end of the file",
+        (
+            Change(READER, "            return self._salvage(view)\n", "            return 0\n"),
+            Change(
+                READER,
+                "                if count == 0:\n                    raise CardFileChanged(path=self.entry.display)\n"
+                "            except CardError:",
+                "                if count == 0:\n                    return\n            except CardError:",
+            ),
+        ),
+        (f"{T_PIPELINE}::test_a_damaged_file_is_stored_with_its_holes_and_the_digest_of_what_was_saved",),
+    ),
+    broken(
+        "EIO becomes zeros that nobody is told of",
+        READER,
+        "            self._add_hole(start, len(part))\n",
+        "",
+        f"{T_READER}::test_every_readable_sector_is_kept_at_its_offset",
+    ),
+    broken(
+        "a pulled card's EIO becomes a hole",
+        READER,
+        "            self._require_card()\n            part[:]",
+        "            part[:]",
+        f"{T_READER}::test_a_pulled_card_that_answers_like_a_bad_sector_is_gone_all_the_same",
+    ),
+    broken(
+        "a file of which not one byte came is called damaged",
+        PIPELINE,
+        "        if nothing_readable(reader):",
+        "        if False:",
+        f"{T_PIPELINE}::test_thirty_unreadable_files_in_a_row_hold_up_nothing",
+    ),
+    broken(
+        "bytes after a hole are marked",
+        READER,
+        " and self.offset < self.entry.size and not self.holes",
+        " and self.offset < self.entry.size",
+        f"{T_READER}::test_no_mark_is_made_after_a_hole_because_a_resume_could_not_find_it_again",
+    ),
+    broken(
+        "the second read is not compared",
+        READER,
+        "    if digest.hexdigest() != sha256:\n        raise SourceUnsteady",
+        "    if False:\n        raise SourceUnsteady",
+        f"{T_READER}::test_a_card_that_returns_other_bytes_the_second_time_is_found",
+    ),
+    broken(
+        "the second read comes from memory",
+        READER,
+        "    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)\n    digest, offset = hashlib.sha256(), 0\n"
+        "    while offset < entry.size:",
+        "    digest, offset = hashlib.sha256(), 0\n    while offset < entry.size:",
+        f"{T_READER}::test_a_card_that_returns_other_bytes_the_second_time_is_found",
+    ),
+)
+
+# --- resuming --------------------------------------------------------------------------------------------------
+
+RESUMING = (
+    broken(
+        "a marked prefix is believed because of its length",
+        READER,
+        "        if digest.copy().hexdigest() != prefix:\n            return proven\n",
+        "",
+        f"{T_READER}::test_length_proves_nothing",
+        f"{T_PIPELINE}::test_a_marked_prefix_that_changed_on_the_medium_is_copied_again",
+    ),
+    broken(
+        "a prefix is proven from memory",
+        READER,
+        "    os.posix_fadvise(temp_fd, 0, 0, os.POSIX_FADV_DONTNEED)\n",
+        "",
+        "tests/faults/test_prefix_from_medium.py",
+    ),
+    broken(
+        "a reset clock's marks are believed",
+        PLANNING,
+        "        marks=planned.adopts.journal if planned.adopts and tells else (),",
+        "        marks=planned.adopts.journal if planned.adopts else (),",
+        f"{T_RECOVER}::test_a_reset_clock_never_lets_a_prefix_be_believed",
+    ),
+    broken(
+        "a held temp of another size or time is taken over",
+        PLAN,
+        "    fits = held is not None and (held.size, held.mtime_ns) == (entry.size, entry.mtime_ns)",
+        "    fits = held is not None",
+        T_PLAN,
+    ),
+    broken(
+        "marks that were not proven stay in the journal",
+        TRANSFERS,
+        "    session.execute(delete(JournalRow).where("
+        "JournalRow.observation_id == observation_id, JournalRow.offset > offset))\n",
+        "    session.flush()\n",
+        f"{T_PIPELINE}::test_a_marked_prefix_that_changed_on_the_medium_is_copied_again",
+    ),
+    broken(
+        "what lies behind the proven prefix is not cut off",
+        PIPELINE,
+        "            os.ftruncate(fd, begin.offset)\n",
+        "",
+        "tests/faults/test_longer_temp.py",
+    ),
+)
+
+# --- the read-back -----------------------------------------------------------------------------------------------
+
+READING_BACK = (
+    broken(
+        "the read-back is not compared",
+        PIPELINE,
+        "        if (found.sha256, found.size) != (copied.sha256, copied.job.entry.size):",
+        "        if False:",
+        f"{T_PIPELINE}::test_a_copy_that_reads_back_differently_is_kept_as_evidence_and_made_anew",
+    ),
+    broken(
+        "the read-back's digest is not compared, its length is",
+        PIPELINE,
+        "        if (found.sha256, found.size) != (copied.sha256, copied.job.entry.size):",
+        "        if found.size != copied.job.entry.size:",
+        f"{T_PIPELINE}::test_a_copy_that_reads_back_differently_is_kept_as_evidence_and_made_anew",
+    ),
+    broken(
+        "the read-back comes from the cache",
+        READBACK,
+        "    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)\n    last",
+        "    return True\n    last",
+        f"{T_READBACK}::test_a_byte_that_changed_behind_the_cache_is_found",
+    ),
+    broken(
+        "the advice to drop the cache is believed",
+        READBACK,
+        "    return not any(_is_cached(",
+        "    return True or not any(_is_cached(",
+        f"{T_READBACK}::test_a_byte_that_changed_behind_pages_that_cannot_be_dropped_is_found",
+    ),
+    broken(
+        "pages that cannot be dropped are read all the same",
+        READBACK,
+        "    return _read_direct(fd, on_bytes) or _hash(fd, VerifiedVia.CACHE, on_bytes)",
+        "    return _hash(fd, VerifiedVia.DROPPED, on_bytes)",
+        f"{T_READBACK}::test_a_byte_that_changed_behind_pages_that_cannot_be_dropped_is_found",
+    ),
+    broken(
+        "memory is called a medium",
+        READBACK,
+        "    if _is_in_memory(fd):\n",
+        "    if False:\n",
+        f"{T_READBACK}::test_memory_is_no_medium_and_is_called_what_it_is",
+    ),
+    broken(
+        "a copy that differs twice is stored",
+        PIPELINE,
+        '        around.books.failed(job.observation_id, "copy_differs")\n',
+        "",
+        f"{T_PIPELINE}::test_a_copy_that_differs_twice_is_never_called_stored",
+    ),
+    broken(
+        "a copy that differs twice is safe to remove",
+        COPYING,
+        "    safe = not (result.card_gone or result.differing or again)",
+        "    safe = not (result.card_gone or again)",
+        f"{T_PIPELINE}::test_a_copy_that_differs_twice_is_never_called_stored",
+    ),
+    broken(
+        "a pulled card is safe to remove",
+        COPYING,
+        "    safe = not (result.card_gone or result.differing or again)",
+        "    safe = not (result.differing or again)",
+        f"{T_PIPELINE}::test_a_card_that_is_pulled_and_put_back_is_resumed_inside_the_file",
+    ),
+    broken(
+        "a file that changed is safe to remove",
+        COPYING,
+        "    safe = not (result.card_gone or result.differing or again)",
+        "    safe = not (result.card_gone or result.differing)",
+        f"{T_PIPELINE}::test_one_file_that_changes_while_it_is_read_does_not_stop_the_others",
+    ),
+)
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+NAMING = (
+    broken(
+        "the rename replaces what is there",
+        DURABLE,
+        "    if _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:\n",
+        "    os.rename(old, new)\n    if True:\n",
+        f"{T_DURABLE}::test_a_name_that_is_taken_is_never_replaced",
+        f"{T_PIPELINE}::test_a_file_that_nobody_knows_under_the_final_name_is_never_replaced",
+    ),
+    broken(
+        "without RENAME_NOREPLACE the rename replaces",
+        DURABLE,
+        "    os.link(old, new, follow_symlinks=False)\n    os.unlink(old)\n",
+        "    os.rename(old, new)\n",
+        f"{T_DURABLE}::test_a_name_that_is_taken_is_never_replaced",
+    ),
+    broken(
+        "whatever stands under the final name is taken for our own",
+        PIPELINE,
+        "            if not durable.same_file(temp, final):",
+        "            if False:",
+        f"{T_PIPELINE}::test_a_file_that_nobody_knows_under_the_final_name_is_never_replaced",
+    ),
+    broken(
+        "a temp takes over what is there",
+        DURABLE,
+        "os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW",
+        "os.O_RDWR | os.O_CREAT",
+        f"{T_DURABLE}::test_a_temp_never_takes_over_what_is_there",
+    ),
+    broken(
+        "evidence replaces earlier evidence",
+        DURABLE,
+        '            rename_without_replacing(f"{root}/{relative}", f"{root}/{name}")\n',
+        '            os.rename(f"{root}/{relative}", f"{root}/{name}")\n',
+        f"{T_RECOVER}::test_quarantine_never_replaces_what_is_there",
+    ),
+)
+
+# --- who may write, and where --------------------------------------------------------------------------------------
+
+WRITING = (
+    broken(
+        "a new file is begun without asking",
+        PIPELINE,
+        "        job, around = begin.job, self._around\n        around.before_write()\n",
+        "        job, around = begin.job, self._around\n",
+        f"{T_PIPELINE}::test_a_process_that_may_not_write_any_more_stops_at_once",
+        "tests/faults/test_no_write_without_leave.py",
+    ),
+    broken(
+        "bytes are written without asking",
+        PIPELINE,
+        "        around = self._around\n        around.before_write()\n        with durable.blaming_store(around.store):\n"
+        "            durable.write_all",
+        "        around = self._around\n        with durable.blaming_store(around.store):\n            durable.write_all",
+        "tests/faults/test_no_write_without_leave.py",
+    ),
+    broken(
+        "files are named and called stored without asking",
+        PIPELINE,
+        "        around.before_write()\n        around.books.verified(",
+        "        around.books.verified(",
+        "tests/faults/test_no_write_without_leave.py",
+    ),
+    broken(
+        "recovery writes without asking",
+        RECOVER,
+        "        around.before_write()\n        _recover_one(",
+        "        _recover_one(",
+        f"{T_RECOVER}::test_a_recovery_that_may_not_write_any_more_stops_at_once",
+    ),
+    broken(
+        "a visit does not lock its card",
+        STORY,
+        "        held.enter_context(holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S))\n",
+        "        holding_card\n",
+        f"{T_LOCK}::test_a_visit_of_a_card_that_is_at_work_is_refused_and_leaves_it_alone",
+    ),
+    broken(
+        "the lock is not exclusive",
+        LOCK,
+        "fcntl.LOCK_EX | fcntl.LOCK_NB",
+        "fcntl.LOCK_SH | fcntl.LOCK_NB",
+        f"{T_LOCK}::test_a_second_process_is_told_that_the_card_is_busy",
+    ),
+    broken(
+        "recovery does not respect a card's lock",
+        RECOVERY,
+        "            if lock is None:\n                continue\n",
+        "",
+        f"{T_RECOVER}::test_a_visit_that_is_at_work_in_another_process_is_left_alone",
+    ),
+    broken(
+        "the space under an unmounted store is written to",
+        PIPELINE,
+        "        if self._identify_root() != self._root:",
+        "        if False:",
+        f"{T_PIPELINE}::test_a_store_that_is_unmounted_is_missing_and_nothing_is_written_where_it_was",
+    ),
+    broken(
+        "the reserve is not kept",
+        PIPELINE,
+        "        if free - need < reserve:",
+        "        if free - need < 0:",
+        f"{T_PIPELINE}::test_the_reserve_is_kept_free",
+    ),
+    broken(
+        "a failing thread tells nobody",
+        PIPELINE,
+        "            self._errors.append(error)\n            self._stop()\n",
+        "            self._errors.append(error)\n",
+        f"{T_PIPELINE}::test_an_error_of_the_operating_system_from_before_write_is_not_blamed_on_the_store",
+    ),
+    broken(
+        "a failing thread is not reported",
+        PIPELINE,
+        "        if self._errors:\n            raise self._errors[0]\n",
+        "",
+        f"{T_PIPELINE}::test_an_error_of_the_operating_system_from_before_write_is_not_blamed_on_the_store",
+    ),
+)
+
+# --- what is known already -------------------------------------------------------------------------------------------
+
+KNOWING = (
+    broken(
+        "already stored without a look at the store",
+        PLAN,
+        "    if same and known_present:",
+        "    if same:",
+        f"{T_PIPELINE}::test_footage_that_is_gone_from_the_store_is_stored_again_as_a_further_place",
+    ),
+    broken(
+        "a stored file of another length counts as there",
+        PIPELINE,
+        '        return os.lstat(f"{store}/{known.location}").st_size == known.size\n',
+        '        return os.lstat(f"{store}/{known.location}") is not None\n',
+        "tests/faults/test_shorter_in_store.py",
+    ),
+    broken(
+        "what is known to be altered counts as there",
+        PIPELINE,
+        "    if known.altered:\n        return False\n",
+        "",
+        f"{T_PIPELINE}::test_footage_that_is_known_to_be_altered_is_stored_again_and_the_altered_file_kept",
+    ),
+    broken(
+        "a reset clock tells files apart",
+        PLANNING,
+        "    return plausible_mtime(entry.mtime_ns, station.now(), mtime_is_wall=wall, zone=station.zone)",
+        "    return bool(wall) or True",
+        f"{T_PIPELINE}::test_new_footage_that_shares_path_size_and_a_reset_clock_is_never_taken_for_the_old",
+    ),
+    broken(
+        "the plan does not ask whether a time is plausible",
+        PLAN,
+        "    same = known is not None and plausible and (",
+        "    same = known is not None and (",
+        f"{T_PLAN}::test_a_reset_clock_makes_the_file_be_read_whole",
+    ),
+    broken(
+        "another size is the same file",
+        PLAN,
+        "(known.size, known.mtime_ns) == (entry.size, entry.mtime_ns)",
+        "known.mtime_ns == entry.mtime_ns",
+        T_PLAN,
+    ),
+    broken(
+        "another time is the same file",
+        PLAN,
+        "(known.size, known.mtime_ns) == (entry.size, entry.mtime_ns)",
+        "known.size == entry.size",
+        T_PLAN,
+    ),
+    broken(
+        "equal bytes are a known recording",
+        SETTLE,
+        "        if known.path == path:",
+        "        if True:",
+        f"{T_SETTLE}::test_equal_bytes_under_two_names_are_two_recordings",
+    ),
+    broken(
+        "equal bytes in one group are not settled one after the other",
+        PIPELINE,
+        "            self._keep_group()  # equal bytes are settled one after the other\n",
+        "            pass\n",
+        "tests/faults/test_marked_copy_in_group.py",
+    ),
+    broken(
+        "a known recording without its file is not stored again",
+        SETTLE,
+        "Reason.SAME_BYTES if is_present(known) else Reason.STORED_AGAIN",
+        "Reason.SAME_BYTES",
+        f"{T_SETTLE}::test_a_known_recording_whose_file_is_gone_is_stored_again",
+    ),
+)
+
+# --- recovery --------------------------------------------------------------------------------------------------------
+
+RECOVERING = (
+    broken(
+        "recovery does not read back what was verified",
+        RECOVER,
+        "    return (found.sha256, found.size) == (held.proven.sha256, held.proven.size)",
+        "    return True",
+        f"{T_RECOVER}::test_verified_with_an_altered_temp_is_an_alarm_with_evidence_and_copied_anew",
+        f"{T_RECOVER}::test_verified_with_an_altered_file_is_an_alarm_and_the_file_is_kept",
+    ),
+    broken(
+        "recovery sets temps aside that belong to others",
+        RECOVER,
+        "        if relative not in owned:",
+        "        if True:",
+        f"{T_RECOVER}::test_copying_with_a_temp_is_kept_and_resumed_by_its_marks_when_the_card_returns",
+    ),
+    broken(
+        "recovery leaves temps that belong to nobody",
+        RECOVER,
+        "        if relative not in owned:",
+        "        if False:",
+        f"{T_RECOVER}::test_a_temp_without_a_row_is_moved_to_quarantine_and_reported",
+    ),
+    broken(
+        "recovery stores a second recording of bytes that are known",
+        RECOVER,
+        "    if settled.known and settled.again:",
+        "    if False:",
+        f"{T_RECOVER}::test_footage_that_was_being_stored_again_is_a_further_place_and_no_second_recording",
+    ),
+    broken(
+        "nobody is told of a proven temp that vanished",
+        RECOVER,
+        "        found.vanished.append(held)",
+        "        found.forgotten.append(held)",
+        f"{T_RECOVER}::test_verified_with_neither_temp_nor_file_is_an_alarm_and_copied_anew",
+    ),
+    broken(
+        "the bytes of a pulled card are thrown away",
+        PIPELINE,
+        "    if isinstance(error, CardGone):\n        return True\n",
+        "",
+        f"{T_PIPELINE}::test_a_card_that_is_pulled_and_put_back_is_resumed_inside_the_file",
+    ),
+)
+
+MUTANTS = (*DURABILITY, *ORDER, *READING, *RESUMING, *READING_BACK, *NAMING, *WRITING, *KNOWING, *RECOVERING)
+
+
+# --- running them ------------------------------------------------------------------------------------------------------
+
+
+def stale(mutant: Mutant) -> str:
+    """Why a mutant cannot be made of today's source; empty where it can."""
+    texts: dict[str, str] = {}
+    for change in mutant.changes:
+        text = texts.setdefault(change.file, (ROOT / change.file).read_text(encoding="utf-8"))
+        if text.count(change.old) != 1:
+            return f"{change.file} has {text.count(change.old)} times: {change.old!r}"
+        texts[change.file] = text.replace(change.old, change.new)
+    for file, text in texts.items():
+        try:
+            compile(text, file, "exec")
+        except SyntaxError as error:
+            return f"{file} would be no Python: {error}"
+    absent = [test for test in mutant.tests if not (ROOT / test.partition("::")[0]).exists()]
+    return f"no such test: {', '.join(absent)}" if absent else ""
+
+
+class Copy:
+    """A temporary copy of the source tree, in which one mutant at a time lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        hidden = shutil.ignore_patterns("__pycache__", ".*")
+        for name in ("dockd", "tests"):
+            shutil.copytree(ROOT / name, folder / name, ignore=hidden)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+
+    def judge(self, mutant: Mutant) -> tuple[str, str]:
+        """The verdict on a mutant, and what pytest said last."""
+        kept = {change.file: (self.folder / change.file).read_text(encoding="utf-8") for change in mutant.changes}
+        for change in mutant.changes:
+            path = self.folder / change.file
+            path.write_text(path.read_text(encoding="utf-8").replace(change.old, change.new), encoding="utf-8")
+        try:
+            return self.run(mutant.tests)
+        finally:
+            for file, text in kept.items():
+                (self.folder / file).write_text(text, encoding="utf-8")
+
+    def run(self, tests: Sequence[str]) -> tuple[str, str]:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+        # Bytecode is told stale by the second: a mutant of equal length would go unnoticed.
+        surroundings = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return "killed", f"hung for {PATIENCE_S} s"
+        said = done.stdout.strip().splitlines() or [done.stderr.strip()]
+        if done.returncode == 0 and not re.search(r"\d+ passed", said[-1]):
+            return "NOT JUDGED", said[-1]
+        failed = next((line for line in said if line.startswith("FAILED")), said[-1])
+        return {0: "SURVIVED", 1: "killed"}.get(done.returncode, "NOT JUDGED"), failed
+
+
+def judged(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, str, str]]:
+    """Each mutant with its verdict; raises RuntimeError where the tests fail already without one."""
+    with tempfile.TemporaryDirectory(prefix="dockd-mutants-") as folder:
+        copy = Copy(Path(folder))
+        fit = [mutant for mutant in mutants if not stale(mutant)]
+        verdict, said = copy.run(sorted({test for mutant in fit for test in mutant.tests}))
+        if fit and verdict != "SURVIVED":
+            raise RuntimeError(f"the tests fail without any mutant: {said}")
+        for mutant in mutants:
+            why = stale(mutant)
+            yield (mutant, *(("STALE", why) if why else copy.judge(mutant)))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="those whose name contains this")
+    parser.add_argument("--list", action="store_true", help="name them and their tests, run nothing")
+    said = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if said.only in mutant.name]
+    if said.list:
+        for mutant in chosen:
+            print(f"{mutant.name}: {', '.join(mutant.tests)}")
+        return 0
+    verdicts = []
+    for mutant, verdict, words in judged(chosen):
+        verdicts.append(verdict)
+        print(f"{verdict:10} {mutant.name}" + ("" if verdict == "killed" else f"  ({words})"), flush=True)
+    print(f"{len(verdicts)} mutants, {verdicts.count('killed')} killed")
+    return int(verdicts.count("killed") < len(verdicts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

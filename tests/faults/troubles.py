@@ -1,0 +1,140 @@
+"""What every fault of ``dockd offload`` must look like to a person, and what must be true of the store afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bureau import Bureau
+from sqlalchemy import select
+
+from dockd.errors import DockdError
+from dockd.locale import _, use_language
+from dockd.register.tables import LocationRow
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- what a person sees ------------------------------------------------------------------------------------
+
+
+def says(error: type[DockdError], text: str, language: str) -> bool:
+    """Whether ``text`` is the message and the hint of ``error`` in ``language`` (with whatever they name)."""
+    use_language(language)  # type: ignore[arg-type]
+    try:
+        message, hint = _(error.message), _(error.hint)
+    finally:
+        use_language("en")
+    assert language == "en" or (message, hint) != (error.message, error.hint), "there is no Chinese text"
+    return all(re.search(_pattern(part), text, re.DOTALL) for part in (message, hint))
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r"\\\{\w+\\\}", ".+", re.escape(template))
+
+
+def fails(bureau: Bureau, error: type[DockdError], *, code: int = 4, language: str = "en", card: Path | None = None) -> str:
+    """``dockd offload`` ends with ``code`` and says ``error``; no worker of it is left. Returns what it said."""
+    result = bureau.run("--lang", language, "offload", card or bureau.card, config=bureau.config)
+    assert result.exit_code == code, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert says(error, result.stderr, language), result.stderr
+    assert result.stdout == ""
+    assert workers() == []
+    return str(result.stderr)
+
+
+def fails_in_both_languages(bureau: Bureau, error: type[DockdError], *, code: int = 4) -> None:
+    """The fault lasts: whoever runs the command meets it, in English and in Chinese."""
+    fails(bureau, error, code=code)
+    fails(bureau, error, code=code, language="zh")
+
+
+def workers() -> list[int]:
+    """Forks of this process that are alive or were not waited for."""
+    own = Path("/proc/self/cmdline").read_bytes()
+    found = []
+    for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
+        found += [int(pid)] if cmdline in (own, b"") else []
+    return found
+
+
+# --- what is true --------------------------------------------------------------------------------------------
+
+
+def truth(bureau: Bureau, *, card: Path | None = None) -> dict[str, str]:
+    """The digest of every file on the card, by its path."""
+    root = card or bureau.card
+    return {str(p.relative_to(root)): sha256(p.read_bytes()) for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def stored(bureau: Bureau) -> dict[str, str]:
+    """The digest of every file that stands in the store, by its place: no half file has a final name.
+
+    What the register calls present stands there, and nothing else but temps, sidecars and the visits' own files.
+    """
+    station = bureau.open()
+    try:
+        with station.register.read() as session:
+            known = set(session.scalars(select(LocationRow.path).where(LocationRow.state == "present")))
+    finally:
+        station.close()
+    return _standing(bureau.store, known)
+
+
+def _standing(store: Path, known: Iterable[str]) -> dict[str, str]:
+    beside = (".part", ".xmp", ".sha256", ".json")
+    lying = {str(p.relative_to(store)): p for p in (store / "footage").rglob("*") if p.is_file()}
+    finals = {place: path for place, path in lying.items() if not place.endswith(beside)}
+    assert set(finals) == set(known)
+    return {place: sha256(path.read_bytes()) for place, path in finals.items()}
+
+
+def temps(bureau: Bureau) -> list[Path]:
+    """Temps of copies that wait in the store."""
+    return sorted((bureau.store / "footage").rglob("*.part"))
+
+
+def ends_complete(bureau: Bureau, files: dict[str, str]) -> dict[str, Any]:
+    """The same command once more stores all ``files``, each once, and ``dockd verify`` is clean."""
+    summary = bureau.offload()
+    assert summary["outcome"] == "complete"
+    assert summary["safe_at"]
+    assert {f["path"]: f["sha256"] for f in summary["files"]} == files
+    assert sorted(stored(bureau).values()) == sorted(files.values()), "every file once, none twice, none lost"
+    bureau.prove(summary)
+    assert workers() == []
+    return summary
+
+
+# --- moving the house ------------------------------------------------------------------------------------------
+
+
+def move_store(bureau: Bureau, disk: Path) -> Path:
+    """The station's store lies on ``disk`` from now on."""
+    shutil.copytree(bureau.store, disk / "store", dirs_exist_ok=True)
+    shutil.rmtree(bureau.store)
+    _configure(bureau, "store: {root: store,", f"store: {{root: '{disk / 'store'}',")
+    return disk / "store"
+
+
+def move_register(bureau: Bureau, disk: Path) -> Path:
+    """The station's register lies on ``disk`` from now on."""
+    file = disk / "register.db"
+    shutil.move(bureau.folder / "register.db", file)
+    _configure(bureau, "sqlite:///register.db", f"sqlite:///{file}")
+    return file
+
+
+def _configure(bureau: Bureau, old: str, new: str) -> None:
+    text = bureau.config.read_text(encoding="utf-8")
+    assert old in text
+    bureau.config.write_text(text.replace(old, new), encoding="utf-8")
