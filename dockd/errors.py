@@ -198,6 +198,10 @@ class StoreFull(StoreError):
     hint = "Make room on the store or enlarge it, then run the same command again. What is stored is safe."
 
 
+class StoreFilled(StoreFull):
+    message = "the store {path} has no room left, or its quota is used up"
+
+
 class StoreReadOnly(StoreError):
     message = "the store {path} is read-only"
     hint = "Often a failing disk: check it (dmesg), remount it writable, then run the same command again."
@@ -393,7 +397,7 @@ def store_error(error: OSError, path: str) -> StoreError:
     """The store's trouble as its own type, from the ``OSError`` of a write, fsync or rename."""
     reason = error.strerror or str(error)
     if error.errno in STORE_FULL:
-        return StoreFull(path=path, need="?", free="0", reserve="?")
+        return StoreFilled(path=path)
     if error.errno == errno.EROFS:
         return StoreReadOnly(path=path)
     if error.errno in (errno.ENOENT, errno.ENOTCONN, errno.ENODEV, errno.ESTALE):

@@ -60,12 +60,19 @@ def tell(alert: Alert, names: Names, zone: ZoneInfo) -> Told:
     chinese = language() == "zh"
     return Told(
         title=kind.text(language()),
-        text=_(_TEMPLATES.get(alert.kind, _GENERAL)).format_map(_fields(alert, names, zone)),
+        text=_(_template(alert)).format_map(_fields(alert, names, zone)),
         article=article.cite_zh if chinese else article.cite_en,
         quotation=article.zh if chinese else article.en,
     )
 
 
+def _template(alert: Alert) -> str:
+    if alert.kind == "store_full" and "need" not in alert.facts:
+        return _FILLED
+    return _TEMPLATES.get(alert.kind, _GENERAL)
+
+
+_FILLED = N_("The store has no room left, or its quota is used up. New copies wait.")
 _GENERAL = N_("Recorder {recorder}, visit {visit}. Its records: {records}")
 _LATE = N_(
     "Recorder {recorder}, officer {officers}, file {file}: to be stored by {deadline}, docked {docked}, "

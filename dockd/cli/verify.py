@@ -14,7 +14,7 @@ from dockd.errors import Exit
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
-    from dockd.offload.audit import Audit, Fault, Watch
+    from dockd.offload.examine import Audit, Fault, Watch
 
 
 @click.command(
@@ -40,7 +40,7 @@ def verify(invocation: Invocation, since: str | None, as_json: bool) -> None:
 
 def _report(audit: Audit, as_json: bool) -> None:
     from dockd.cli.output import print_listing, print_summary, say
-    from dockd.offload.audit import Finding
+    from dockd.offload.examine import Finding
 
     summary: dict[str, Any] = {
         "checked": audit.checked,
@@ -89,7 +89,7 @@ def _finding_words() -> dict[str, str]:
 @contextmanager
 def _bar(*, quiet: bool) -> Iterator[Watch]:
     """A progress bar on a terminal's stderr; nothing when ``quiet``."""
-    from dockd.offload.audit import Watch
+    from dockd.offload.examine import Watch
 
     if quiet:
         yield Watch()

@@ -94,8 +94,11 @@ def publishing(path: str, *, mode: int = 0o640, replace: bool = True, blame: Bla
         yield draft
         with _blaming(path, blame):
             draft.finish(mode)
-            (_replace if replace else _add)(temp, path)
-            _fsync_folder(folder)
+            try:
+                (_replace if replace else _add)(temp, path)
+            finally:
+                # The name is on the medium, also one that stands there already: who gave it may have died before this.
+                _fsync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(temp)  # gone already when it was published

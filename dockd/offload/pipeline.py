@@ -324,6 +324,11 @@ class _Run:
                 else:
                     begun, fd = fd, -1
                     self._abandon(message, begun)
+        except StoreFull as error:
+            # What is copied whole needs no more room: it is proven and stored before the run ends.
+            self._errors.append(error)
+            self._free.stop()
+            self._to_writer.stop()
         finally:
             if fd >= 0:
                 os.close(fd)

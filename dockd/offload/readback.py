@@ -56,11 +56,16 @@ def read_back(fd: int, *, on_bytes: Callable[[int], None] = lambda _: None) -> R
 
 def _is_in_memory(fd: int) -> bool:
     """Whether there is no medium at all; newer kernels let such files be opened with O_DIRECT, which proves nothing."""
+    return file_system(fd) in _IN_MEMORY
+
+
+def file_system(fd: int) -> int:
+    """The type of the file system behind ``fd``, as statfs(2) numbers them."""
     status = (ctypes.c_long * 32)()  # struct statfs is 120 bytes and begins with f_type
     if _libc.fstatfs(fd, status) != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    return status[0] & 0xFFFFFFFF in _IN_MEMORY
+    return int(status[0]) & 0xFFFFFFFF
 
 
 def _drop_cache(fd: int, size: int) -> bool:

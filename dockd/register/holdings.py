@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select, true, update
 from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, VerifiedVia
-from dockd.register.listings import listing_files
+from dockd.register.listings import ListingFile, listing_files
 from dockd.register.records import newest_location
 from dockd.register.tables import (
     FootageRow,
@@ -68,10 +68,7 @@ def count_footage(session: Session, since: datetime | None) -> tuple[int, int]:
 def page_footage(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
     """Places of footage after key ``after``, oldest first: about the order in which they lie on the disk."""
     rows = session.execute(
-        footage_places()
-        .where(LocationRow.id > after, _stored_since(since))
-        .order_by(LocationRow.id)
-        .limit(limit)
+        footage_places().where(LocationRow.id > after, _stored_since(since)).order_by(LocationRow.id).limit(limit)
     )
     return [as_holding(row) for row in rows]
 
@@ -134,7 +131,7 @@ def page_listings(session: Session, since: datetime | None, *, after: int, limit
                 select(VisitRow.id)
                 .where(
                     VisitRow.id > key,
-                    VisitRow.state == VisitState.ENDED,
+                    VisitRow.state.in_((VisitState.ENDED, VisitState.HELD)),
                     true() if since is None else VisitRow.ended_at >= since,
                 )
                 .order_by(VisitRow.id)
@@ -142,10 +139,15 @@ def page_listings(session: Session, since: datetime | None, *, after: int, limit
             )
         )
         if found := listing_files(session, visits):
-            return [Holding(f.visit_id, f.path, f.sha256, None, None, None) for f in found]
+            return [as_paper(file) for file in found]
         if not visits:
             return []
         key = visits[-1]
+
+
+def as_paper(file: ListingFile) -> Holding:
+    """A visit's listing as a file that the store should hold."""
+    return Holding(file.visit_id, file.path, file.sha256, None, None, None)
 
 
 def page_manifests(session: Session, since: datetime | None, *, after: int, limit: int) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -142,6 +142,45 @@ def known_on_card(
         )
         found.update((row.path, _as_known(row)) for row in rows)
     return found
+
+
+def known_by_reading(
+    session: Session, *, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
+) -> dict[bytes, KnownFootage]:
+    """Footage that these paths of this card turned out to be when they were read whole; the newest reading of each.
+
+    A renamed copy, a copied card or a file whose time alone changed has no footage of its own. Path,
+    size and mtime are those of the reading, so that it need not be done again.
+    """
+    found: dict[bytes, KnownFootage] = {}
+    for start in range(0, len(paths), _BATCH):
+        keys = [path_key(p) for p in paths[start : start + _BATCH]]
+        rows = session.execute(
+            _known()
+            .join(TransferRow, TransferRow.file_no == FootageRow.file_no)
+            .join(ObservationRow, ObservationRow.id == TransferRow.observation_id)
+            .join(VisitRow, VisitRow.id == ObservationRow.visit_id)
+            .add_columns(
+                ObservationRow.path.label("seen_path"),
+                ObservationRow.size.label("seen_size"),
+                ObservationRow.mtime_ns.label("seen_mtime_ns"),
+            )
+            .where(
+                ObservationRow.card_instance == card_instance,
+                ObservationRow.path_hash.in_(keys),
+                TransferRow.reason.in_(_READ_WHOLE),
+                TransferRow.outcome.in_((FileOutcome.STORED, FileOutcome.ALREADY_STORED)),
+                VisitRow.recorder_id.is_not_distinct_from(recorder_id),
+            )
+            .order_by(ObservationRow.id)
+        )
+        for row in rows:
+            seen = replace(_as_known(row), path=row.seen_path, size=row.seen_size, mtime_ns=row.seen_mtime_ns)
+            found[row.seen_path] = seen
+    return found
+
+
+_READ_WHOLE = ("same_bytes", "important_mark", "stored_again")
 
 
 def known_by_digest(

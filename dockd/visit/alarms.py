@@ -6,7 +6,8 @@ names in logs, article 27(2)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -110,19 +111,24 @@ def _alarm_stored_again(session: Session, station: Station, visited: Visited) ->
         _open(session, station, visited, "store_altered", about, facts, record_id=None)
 
 
-def alarm_store_full(station: Station, numbers: Numbers, error: StoreFull) -> None:
-    """New copies wait for room: one alert while it lasts."""
-    with station.register.write() as session:
-        alerts.open_alert(
-            session,
-            station_no=station.station_no,
-            kind="store_full",
-            about="store",
-            facts=dict(error.fields) | {"path": None},
-            at=station.now(),
-            visit_id=numbers.visit_id,
-            device_no=numbers.device_no,
-        )
+@contextmanager
+def alarming_full_store(station: Station, numbers: Numbers | None = None) -> Iterator[None]:
+    """Where the store has no room for what the block writes, new copies wait: one alert while it lasts."""
+    try:
+        yield
+    except StoreFull as error:
+        with station.register.write() as session:
+            alerts.open_alert(
+                session,
+                station_no=station.station_no,
+                kind="store_full",
+                about="store",
+                facts=dict(error.fields) | {"path": None},
+                at=station.now(),
+                visit_id=numbers.visit_id if numbers else None,
+                device_no=numbers.device_no if numbers else None,
+            )
+        raise
 
 
 def settle_store_full(station: Station) -> None:

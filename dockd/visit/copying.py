@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dockd.card.listing import is_there, open_entry
-from dockd.errors import CardFileChanged, CardFileReplaced, SourceUnsteady, StoreFull
+from dockd.errors import CardFileChanged, CardFileReplaced, SourceUnsteady
 from dockd.nouns import Entry, ParsedName
 from dockd.offload.books import Books
 from dockd.offload.pipeline import CopyResult, Job, Surroundings, copy_files
@@ -13,7 +13,7 @@ from dockd.offload.reader import CardAccess
 from dockd.offload.steps import Step
 from dockd.register import visits
 from dockd.register.station import Station
-from dockd.visit.alarms import alarm_card_gone, alarm_store_full, settle_store_full
+from dockd.visit.alarms import alarm_card_gone, alarming_full_store, settle_store_full
 from dockd.visit.look import Card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
@@ -68,10 +68,8 @@ def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: N
     meter.enter(Phase.COPYING)
     result = CopyResult()
     try:
-        copy_files(jobs, around, result)
-    except StoreFull as error:
-        alarm_store_full(station, numbers, error)
-        raise
+        with alarming_full_store(station, numbers):
+            copy_files(jobs, around, result)
     finally:
         with station.register.write() as session:
             visits.note_copied(

@@ -151,7 +151,7 @@ def _make_folder(store: str, folder: str) -> None:
         durable.make_directories(store, folder)
 
 
-def keep_listing(
+def write_listing(
     station: Station, visit_id: int, *, outcome: VisitOutcome, reason: str | None, manifest: str | None
 ) -> tuple[str, str]:
     """Writes what lay on the card, and what became of it, beside the manifest; returns its place and SHA-256.
@@ -170,7 +170,7 @@ def end(station: Station, visit_id: int, manifest: str | None, interrupted: bool
     with station.register.read() as session:
         outcome = judge_visit(visits.outcome_counts(session, visit_id), interrupted=interrupted)
     reason = "interrupted" if interrupted else None
-    listing = keep_listing(station, visit_id, outcome=outcome, reason=reason, manifest=manifest)
+    listing = write_listing(station, visit_id, outcome=outcome, reason=reason, manifest=manifest)
     with station.register.write() as session:
         alarm_files(session, station, Visited.of(session, session.get_one(VisitRow, visit_id)))
         visits.end_visit(

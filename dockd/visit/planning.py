@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from dockd.footage.clock import plausible_mtime
 from dockd.nouns import Classified, Entry, EntryType
-from dockd.offload.layout import file_no, final_path, temp_path
+from dockd.offload import durable
+from dockd.offload.layout import QUARANTINE, file_no, final_path, temp_path
 from dockd.offload.pipeline import Job, is_present
 from dockd.offload.plan import Decision, decide
-from dockd.register import transfers, visits
+from dockd.register import ledger, transfers, visits
 from dockd.register.station import Station
 from dockd.register.transfers import HeldTemp, KnownFootage, Planned
 from dockd.visit.look import Card, Sight, digest_of
@@ -39,9 +40,12 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
         for seq, (entry, classified) in enumerate(sight.pairs, 1)
     ]
     files = [p for p in planned if p.entry.type is not EntryType.DIRECTORY or p.entry.error]
+    adopted = {p.adopts.observation_id for p in planned if p.adopts}
+    unfit = [held for held in memory.held if held.observation_id not in adopted]
+    aside = _set_aside(unfit, str(station.store))
     with station.register.write() as session:
         ids = _keep(session, card, sight, planned, files, station, numbers)
-        _drop_unfit(session, memory, str(station.store))
+        _drop(session, unfit, aside, station, numbers)
         return [
             _as_job(session, p, ids[p.seq], sight, card, numbers, tells=p.entry.path in telling)
             for p in files
@@ -57,15 +61,17 @@ def keep_listing(session: Session, card: Card, sight: Sight, station: Station, v
 
 
 def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> Memory:
-    store = str(station.store)
+    store, instance = str(station.store), card.identity.instance
+    entries = [e for e in sight.listing.entries if e.type is EntryType.FILE]
     with station.register.read() as session:
         known = transfers.known_on_card(
-            session,
-            card_instance=card.identity.instance,
-            recorder_id=numbers.recorder_id,
-            paths=[e.path for e in sight.listing.entries if e.type is EntryType.FILE],
+            session, card_instance=instance, recorder_id=numbers.recorder_id, paths=[e.path for e in entries]
         )
-        held = transfers.held_temps(session, card_instance=card.identity.instance)
+        others = [e.path for e in entries if not _agrees(e, known.get(e.path))]
+        known |= transfers.known_by_reading(
+            session, card_instance=instance, recorder_id=numbers.recorder_id, paths=others
+        )
+        held = transfers.held_temps(session, card_instance=instance)
     waiting = {
         h.path: h
         for h in held
@@ -73,6 +79,10 @@ def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> M
     }
     present = frozenset(path for path, footage in known.items() if is_present(store, footage))
     return Memory(known, present, waiting, held)
+
+
+def _agrees(entry: Entry, known: KnownFootage | None) -> bool:
+    return known is not None and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns)
 
 
 def _tells_apart(entry: Entry, card: Card, station: Station) -> bool:
@@ -174,8 +184,35 @@ def _as_job(
     )
 
 
-def _drop_unfit(session: Session, memory: Memory, store: str) -> None:
-    """Transfers of kept temps that are gone from the store: nothing is left to resume."""
-    for held in memory.held:
-        if held.path not in memory.waiting and not os.path.lexists(f"{store}/{held.temp}"):
-            transfers.drop_transfer(session, held.observation_id, reason="temp_gone")
+def _set_aside(unfit: Sequence[HeldTemp], store: str) -> dict[int, str]:
+    """Moves kept temps that their card's return did not complete into quarantine; their places by observation.
+
+    The file has changed, is gone from the card or belongs to another recorder now: what was
+    copied of it may be all that is left of a recording, so it is kept.
+    """
+    places: dict[int, str] = {}
+    with durable.blaming_store(store):
+        for held in unfit:
+            if held.temp and os.path.lexists(f"{store}/{held.temp}"):
+                aside = f"{QUARANTINE}/{os.path.basename(held.temp)}"
+                places[held.observation_id] = durable.move_aside(store, held.temp, aside)
+    return places
+
+
+def _drop(
+    session: Session, unfit: Sequence[HeldTemp], aside: Mapping[int, str], station: Station, numbers: Numbers
+) -> None:
+    """Nothing of these transfers is left to resume; the ledger says where their temps are."""
+    for held in unfit:
+        place = aside.get(held.observation_id)
+        transfers.drop_transfer(session, held.observation_id, reason="set_aside" if place else "temp_gone")
+        if place:
+            ledger.append(
+                session,
+                station_no=station.station_no,
+                kind="visit.temp_set_aside",
+                subject=f"visit:{held.visit_id}",
+                data={"temp": held.temp, "quarantined": place, "path": held.path, "by_visit": numbers.visit_id},
+                at=station.now(),
+                actor=station.actor,
+            )

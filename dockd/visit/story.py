@@ -20,10 +20,10 @@ from dockd.register import alerts, recorders, visits
 from dockd.register.ledger import mirror_ledger
 from dockd.register.station import Station, last_seen, note_time
 from dockd.register.visits import NewVisit
-from dockd.visit.alarms import alarm_clock, alarm_not_answering
+from dockd.visit.alarms import alarm_clock, alarm_not_answering, alarming_full_store
 from dockd.visit.clock import doubt_of, is_synchronised
 from dockd.visit.copying import card_access, copy, release, surroundings
-from dockd.visit.follow import follow_up
+from dockd.visit.follow import follow_up, write_listing
 from dockd.visit.identify import tell
 from dockd.visit.journal import journal_visit
 from dockd.visit.look import Card, Sight, look_at, open_card
@@ -45,7 +45,7 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
     described, the visit has ended), and WrongUse for a path or number that cannot be right.
     """
     store = str(station.store)
-    with ExitStack() as held:
+    with ExitStack() as held, alarming_full_store(station):
         card = held.enter_context(open_card(request.path, store, guards.patience))
         meter.enter(Phase.RECOVERING)
         held.enter_context(holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S))
@@ -170,12 +170,16 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
     with station.register.write() as session:
         visit_id = visits.open_visit(session, visit, actor=station.actor)
         keep_listing(session, card, sight, station, visit_id)
+    outcome, reason = VisitOutcome.FAILED, "unknown_recorder"
+    listing = write_listing(station, visit_id, outcome=outcome, reason=reason, manifest=None)
+    with station.register.write() as session:
         visits.end_visit(
             session,
             visit_id,
-            outcome=VisitOutcome.FAILED,
-            reason="unknown_recorder",
+            outcome=outcome,
+            reason=reason,
             manifest=None,
+            listing=listing,
             at=visit.opened_at,
             actor=station.actor,
             held=True,

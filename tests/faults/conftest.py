@@ -1,34 +1,75 @@
-"""A docked card for the tests of single guards; its station is copied from one that is made once."""
+"""A bureau whose station is copied from one that is made once, and the copy's steps as places for faults."""
 
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from dock import Dock, make_station, open_dock
+from bureau import Bureau, found_bureau
+from dock import Steps
 
 from dockd.offload import pipeline, reader
+from dockd.offload.steps import Step
+from dockd.visit.numbers import Guards
+
+DEADLINE_S = 60
 
 
 @pytest.fixture(scope="session")
-def docked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A station with one recorder, closed."""
-    folder = tmp_path_factory.mktemp("docked") / "station"
-    make_station(folder, now=lambda: datetime.fromisoformat("2026-11-23T09:00:00+08:00"))
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A station with two recorders and two officers, closed."""
+    folder = tmp_path_factory.mktemp("founded") / "station"
+    found_bureau(folder)
     return folder
 
 
 @pytest.fixture
-def dock(
-    docked: Path, tmp_path: Path, clock: Callable[[], datetime], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Dock]:
-    """Buffers hold 64 KiB and marks come every 256 KiB, so that a large file is a small one."""
+def bureau(founded: Path, tmp_path: Path, run_cli: Callable[..., Any], clock: Any) -> Bureau:
+    shutil.copytree(founded, tmp_path / "station")
+    return Bureau(tmp_path / "station", run_cli, clock)
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buffers of 64 KiB and a mark every 256 KiB, so that a large file is a small one."""
     monkeypatch.setattr(pipeline, "CHUNK", 64 << 10)
     monkeypatch.setattr(reader, "MARK_EVERY", 256 << 10)
-    shutil.copytree(docked, tmp_path / "station")
-    dock = open_dock(tmp_path / "station", tmp_path / "files", now=clock)
-    yield dock
-    dock.station.close()
+
+
+@pytest.fixture
+def deadline() -> Iterator[None]:
+    """Whatever hangs fails."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError(f"nothing happened for {DEADLINE_S} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(DEADLINE_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+Acts = Callable[[dict[Step, Callable[[], object]]], Any]
+
+
+@pytest.fixture
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Acts:
+    """``with at_step({Step.MARK_KEPT: act}):`` the worker of ``dockd offload`` does ``act`` when it has passed the step.
+
+    The worker is a fork of this process, so that what is changed here is changed there.
+    """
+
+    @contextmanager
+    def acting(acts: dict[Step, Callable[[], object]]) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr("dockd.visit.numbers.Guards", partial(Guards, passed=Steps(acts)))  # type: ignore[arg-type]
+            yield
+
+    return acting

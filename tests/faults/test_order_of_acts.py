@@ -6,9 +6,7 @@ The power cuts in test_power_cut show what this order is for; here it is read of
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,8 @@ from dockd.offload import pipeline, recover
 from dockd.offload.books import Books
 from dockd.offload.steps import Step
 
+pytest_plugins = ["one_dock"]
+
 WRITING = os.O_WRONLY | os.O_RDWR
 KEPT = ("INSERT INTO location", "INSERT INTO sidecar", "UPDATE visit SET")
 """Statements that name files of the store."""
@@ -28,42 +28,40 @@ KEPT = ("INSERT INTO location", "INSERT INTO sidecar", "UPDATE visit SET")
 
 @dataclass
 class Medium:
-    """Which files and directories of a store were changed since they were last synced.
-
-    Everything under the store counts as changed before ``begin``: what a killed process did is on no medium.
-    """
+    """Whose bytes and whose names were changed since they were last synced, of everything below ``store``."""
 
     store: Path
-    dirty: set[str] = field(default_factory=set)
+    bytes: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
     def change(self, path: str) -> None:
         if path.startswith(f"{self.store}/"):
-            self.dirty.add(path)
+            self.bytes.add(path)
 
     def change_name(self, *paths: str) -> None:
-        for path in paths:
-            self.dirty.add(os.path.dirname(path))
+        self.names |= {path for path in paths if path.startswith(f"{self.store}/")}
 
     def sync(self, path: str) -> None:
-        self.dirty.discard(path)
+        self.bytes.discard(path)
+        self.names -= {name for name in self.names if os.path.dirname(name) == path}
 
     def require(self, path: str, word: str) -> None:
         """``path`` with all names that lead to it is on the medium."""
-        self.told.append(word)
-        for lacking in self.dirty & {path, *self._way_to(path)}:
-            self.broken.append(f"{word} {os.path.relpath(path, self.store)}: {lacking} is not synced")
+        self.require_bytes(path, word)
+        for lacking in self.names & {path, *self._way_to(path)}:
+            self.broken.append(f"{word}: the name {lacking} is not synced")
 
     def require_bytes(self, path: str, word: str) -> None:
         self.told.append(word)
-        if path in self.dirty:
+        if path in self.bytes:
             self.broken.append(f"{word}: {path} is not synced")
 
     def _way_to(self, path: str) -> Iterator[str]:
         while path != str(self.store):
-            path = os.path.dirname(path)
             yield path
+            path = os.path.dirname(path)
 
 
 def path_of(fd: int) -> str:
@@ -123,7 +121,7 @@ def spy_on_names(medium: Medium, patch: pytest.MonkeyPatch) -> None:
     def naming(call: Callable[..., Any], count: int) -> Callable[..., Any]:
         def named(*args: Any, **kwargs: Any) -> Any:
             result = call(*args, **kwargs)
-            paths = [os.path.join(medium.store, os.fspath(path)) for path in args[:count]]
+            paths = [os.path.join(medium.store, os.fsdecode(path)) for path in args[:count]]
             medium.change_name(*paths)
             if count == 2:
                 carry_over(medium, *paths)
@@ -138,8 +136,8 @@ def spy_on_names(medium: Medium, patch: pytest.MonkeyPatch) -> None:
 
 
 def carry_over(medium: Medium, old: str, new: str) -> None:
-    if old in medium.dirty:
-        medium.dirty.add(new)
+    if old in medium.bytes:
+        medium.change(new)
 
 
 def spy_on_syncs(medium: Medium, patch: pytest.MonkeyPatch) -> None:
@@ -189,11 +187,12 @@ def require_kept(medium: Medium, words: Sequence[str]) -> None:
         assert word in medium.told, f"nothing was shown of {word!r}: {set(medium.told)}"
 
 
-def touch_all(medium: Medium) -> None:
-    """What the process that was killed did is on no medium."""
+def touch_files(medium: Medium) -> None:
+    """What the process that was killed did to files is on no medium (folders it had synced before)."""
     for folder, _, names in os.walk(medium.store / "footage"):
-        medium.dirty |= {folder, *(f"{folder}/{name}" for name in names)}
-    medium.dirty.add(str(medium.store))
+        for name in names:
+            medium.change(f"{folder}/{name}")
+            medium.change_name(f"{folder}/{name}")
 
 
 # --- the copy ------------------------------------------------------------------------------------------------
@@ -237,14 +236,7 @@ def test_a_temp_that_turned_out_to_be_known_is_gone_from_the_medium_at_the_end(d
     dock.visit()
     dock.lay("A.dat", data, mtime_ns=MTIME + SECOND)
     dock.require_complete(dock.visit())
-    left = {path for path in medium.dirty if "/footage" in path and stat.S_ISDIR(mode_of(path))}
-    assert left == set(), "a directory that was never synced"
-
-
-def mode_of(path: str) -> int:
-    with suppress(FileNotFoundError):
-        return os.lstat(path).st_mode
-    return 0
+    assert {name for name in medium.names if name.endswith(".part")} == set()
 
 
 def test_the_ledgers_mirror_is_on_the_medium_when_the_visit_ends(dock: Dock, medium: Medium) -> None:
@@ -252,7 +244,9 @@ def test_the_ledgers_mirror_is_on_the_medium_when_the_visit_ends(dock: Dock, med
     dock.visit()
     mirrors = [str(path) for path in (dock.store / "ledger").rglob("*.jsonl")]
     assert mirrors
-    assert medium.dirty & {*mirrors, *map(os.path.dirname, mirrors)} == set()
+    for mirror in mirrors:
+        medium.require(mirror, "mirror")
+    require_kept(medium, ["mirror"])
 
 
 # --- recovery ------------------------------------------------------------------------------------------------
@@ -264,7 +258,7 @@ def test_what_recovery_stores_is_on_the_medium_first_although_its_maker_died(
 ) -> None:
     dock.lay("A.dat", 5000)
     assert dock.crash(step)
-    touch_all(medium)
+    touch_files(medium)
     medium.told.clear()
     dock.require_complete(dock.visit())
     require_kept(medium, ["read back", "INSERT INTO location"])
@@ -274,7 +268,7 @@ def test_what_recovery_stores_is_on_the_medium_first_although_its_maker_died(
 def test_what_a_later_visit_resumes_is_on_the_medium_first(dock: Dock, medium: Medium, step: Step) -> None:
     dock.lay("A.dat", 1_500_000)
     assert dock.crash(step)
-    touch_all(medium)
+    touch_files(medium)
     medium.told.clear()
     dock.require_complete(dock.visit())
     require_kept(medium, ["mark"] if step is Step.TEMP_CREATED else ["read back", "INSERT INTO location"])

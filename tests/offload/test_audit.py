@@ -17,7 +17,8 @@ from sqlalchemy import select
 
 from dockd.errors import StoreError, StoreMissing
 from dockd.export.manifest import render_manifest, write_manifest
-from dockd.offload.audit import Audit, Fault, Finding, Kind, Pace, Watch, audit_store
+from dockd.offload.audit import audit_store
+from dockd.offload.examine import Audit, Fault, Finding, Kind, Pace, Watch
 from dockd.register.alerts import list_alerts
 from dockd.register.footage import manifest_lines
 from dockd.register.records import find_record

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import _thread
 import errno
 import fcntl
 import os
 import shutil
+import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -645,8 +645,10 @@ def test_an_interrupt_stops_the_copy_before_it_reaches_the_caller(dock: Dock) ->
     # Ctrl-C reaches the thread that waits, not those that write: they must not write on without the card's lock.
     dock.lay("A.dat", 3_000_000)
     dock.lay_many(10)
+    main = threading.main_thread().ident
+    assert main is not None
     with pytest.raises(KeyboardInterrupt):
-        dock.visit(passed=Steps({Step.MARK_KEPT: once(_thread.interrupt_main)}))
+        dock.visit(passed=Steps({Step.MARK_KEPT: once(lambda: signal.pthread_kill(main, signal.SIGINT))}))
     require_no_leftovers(dock)
     dock.require_no_false_word()
     dock.require_complete(dock.visit())

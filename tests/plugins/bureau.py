@@ -48,10 +48,10 @@ def name_of(at: datetime, *, number: int = 1, serial: str = "2107731", badge: st
     return f"{serial}_{badge}_{at:%Y%m%d%H%M%S}_{number:04d}{mark}.mp4"
 
 
-def found_bureau(folder: Path) -> None:
+def found_bureau(folder: Path, configuration: str = STATION_YAML) -> None:
     """A station in ``folder``, closed: it can be copied as a folder."""
     folder.mkdir()
-    (folder / "dockd.yaml").write_text(STATION_YAML, encoding="utf-8")
+    (folder / "dockd.yaml").write_text(configuration, encoding="utf-8")
     begun = DOCKED - timedelta(days=30)
     station = create_station(load_settings(folder / "dockd.yaml"), now=lambda: begun, actor="person:tester")
     with station.register.write() as session:
@@ -172,7 +172,7 @@ class Bureau:
         """Store, register, ledger and the visits' manifests agree, by dockd and without it; no temp is left."""
         self.dockd("verify")
         self.dockd("ledger", "verify")
-        assert not list(self.store.rglob("*.part"))
+        assert not list((self.store / "footage").rglob("*.part"))
         for summary in summaries:
             if summary["manifest"]:
                 require_manifest(self.store, summary["manifest"])

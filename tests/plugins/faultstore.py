@@ -3,7 +3,7 @@
 It runs in a process of its own and its faults can be changed while it is mounted:
 
     with faulty_store(root=tmp_path / "disk", at=tmp_path / "mnt") as store:
-        store.refuse(Refusal("fsync", error="EIO", after=2))
+        store.refuse(Refusal("fsync", "EIO", on=r"\.part$", after=2))
 
 What fails has not happened. Killed, it leaves a mount that answers ENOTCONN, as a network file system may.
 """
@@ -14,6 +14,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,20 +24,17 @@ from typing import Any
 
 from faultfs import unmount
 
-_EXISTING = frozenset({"write", "fsync", "read", "getattr", "create", "mkdir", "rename", "unlink", "fsyncdir"})
+_CALLS = frozenset({"getattr", "read", "create", "mkdir", "write", "fsync", "fsyncdir", "rename", "unlink"})
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The kernel call ``call`` fails with ``error`` after it went well ``after`` times.
-
-    Only paths that end with one of ``names`` count, all of them if there are none.
-    """
+    """The kernel call ``call`` fails with ``error`` after it went well ``after`` times, on paths where ``on`` is found."""
 
     call: str
     error: str = "EIO"
+    on: str = ""
     after: int = 0
-    names: tuple[str, ...] = ()
 
 
 class FaultyStore:
@@ -50,7 +48,7 @@ class FaultyStore:
 
     def refuse(self, *refusals: Refusal) -> None:
         """From now on these calls fail, and no others."""
-        assert all(refusal.call in _EXISTING for refusal in refusals)
+        assert all(refusal.call in _CALLS for refusal in refusals)
         draft = self._rules.with_suffix(".new")
         draft.write_text(json.dumps([asdict(refusal) for refusal in refusals]), encoding="utf-8")
         draft.replace(self._rules)
@@ -118,7 +116,7 @@ class _Files:
                 self.refusals = json.load(file)
             self.counts = [0] * len(self.refusals)
         for number, refusal in enumerate(self.refusals):
-            if refusal["call"] == call and path.endswith(tuple(refusal["names"] or [""])):
+            if refusal["call"] == call and re.search(refusal["on"], path):
                 self.counts[number] += 1
                 if self.counts[number] > refusal["after"]:
                     raise OSError(getattr(errno, refusal["error"]), "refused")

@@ -100,6 +100,7 @@ class Shelf:
             path = self.store / final
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+            path.chmod(0o440)
         return int(footage_id)
 
     def record(

@@ -129,6 +129,10 @@ def test_a_file_whose_time_alone_changed_is_read_and_known_again(bureau: Bureau)
     bureau.lay("DCIM/1.log", b"the same", at=DOCKED - timedelta(minutes=5))
     again = bureau.offload("--device-no", "YS-07")
     assert (again["files"][0]["reason"], again["bytes_read"], again["bytes_stored"]) == ("same_bytes", 8, 0)
+    third = bureau.offload("--device-no", "YS-07")
+    assert (third["files"][0]["reason"], third["bytes_read"]) == ("known", 0)
+    bureau.lay("DCIM/1.log", b"the same", at=DOCKED - timedelta(minutes=2))
+    assert bureau.offload("--device-no", "YS-07")["bytes_read"] == 8
 
 
 # --- the store lost something -------------------------------------------------------------------------------------
@@ -216,6 +220,9 @@ def test_a_copied_card_is_read_and_not_stored_twice_for_the_same_recorder(bureau
     assert (again["bytes_read"], again["bytes_stored"]) == (10, 0)
     assert {f["location"] for f in again["files"]} == {f["location"] for f in first["files"]}
     bureau.prove(again)
+    third = bureau.offload("--device-no", "YS-07", card=bureau.folder.parent / "copied card")
+    assert {f["reason"] for f in third["files"]} == {"known"}
+    assert third["bytes_read"] == 0, "what was read once and known is not read again"
 
 
 def test_equal_bytes_of_another_recorder_are_another_recording(bureau: Bureau) -> None:
@@ -282,6 +289,8 @@ def test_an_important_mark_copy_in_the_same_visit_is_the_same_recording(bureau: 
     require_one_record(bureau, original, copy)
     bureau.prove(summary)
     bureau.dockd("inventory", "export")
+    again = bureau.offload()
+    assert (set(outcomes(again).values()), again["bytes_read"]) == ({"already_stored"}, 0)
 
 
 def test_an_important_mark_copy_in_a_later_visit_is_the_same_recording(bureau: Bureau) -> None:
@@ -299,7 +308,7 @@ def test_an_important_mark_copy_in_a_later_visit_is_the_same_recording(bureau: B
     bureau.prove(later)
     third = bureau.offload()
     assert len(bureau.json("record", "history", 1)) == 2, "said once"
-    assert outcomes(third) == {copy: "already_stored"}
+    assert (outcomes(third), third["bytes_read"]) == ({copy: "already_stored"}, 0)
 
 
 @pytest.mark.parametrize(

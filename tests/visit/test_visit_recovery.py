@@ -251,7 +251,7 @@ def test_a_visit_that_cannot_be_finished_is_alerted_and_keeps_no_other_card_wait
 def test_a_store_that_fills_up_ends_with_exit_code_4_and_the_same_command_goes_on(bureau: Bureau) -> None:
     paths = [bureau.record(8 + n / 10, number=n) for n in range(1, 5)]
     text = bureau.config.read_text(encoding="utf-8")
-    bureau.config.write_text(text.replace("reserve: 0", "reserve: 99%"), encoding="utf-8")
+    bureau.config.write_text(text.replace("reserve: 0", "reserve: 1000TiB"), encoding="utf-8")
     full = bureau.dockd("offload", bureau.card, code=4)
     assert "is full" in full.stderr
     assert "stored is safe" in full.stderr.replace("What is ", "")

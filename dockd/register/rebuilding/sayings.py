@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 from sqlalchemy import delete, select
 
 from dockd.register.rebuilding.lines import TaleLine
 from dockd.register.rebuilding.rows import Rows, said, typed
+from dockd.register.records import NewRecord
 from dockd.register.tables import (
     AlertRow,
     AlertState,
@@ -17,9 +19,8 @@ from dockd.register.tables import (
     SidecarRow,
 )
 
-# What a record's first line does not hold: keys that are looked up, and what only revisions can say.
-_NOT_SAID = frozenset({"id", "recorder_id", "revision", "disc_no", "archived_on"})
-_RECORD = tuple(name for name in RecordRow.__table__.columns.keys() if name not in _NOT_SAID)  # noqa: SIM118
+# The recorder's key is looked up by its number.
+_RECORD = (*(f.name for f in fields(NewRecord) if f.name != "recorder_id"), "tags_complete")
 _SIDECAR = ("record_id", "revision", "path", "sha256", "written_at")
 _ALERT = ("kind", "about", "severity", "visit_id", "record_id", "facts")
 

@@ -137,13 +137,9 @@ def _observe(rows: Rows, listing: VisitListing, entry: Seen) -> None:
 
 def _keep(rows: Rows, visit_id: int, observation_id: int, kept: Kept) -> None:
     same = ("state", "outcome", "reason", "temp", "final", "file_no", "sha256", "size", "verified_via", "verified_at")
-    rows.add(
-        TransferRow,
-        observation_id=observation_id,
-        visit_id=visit_id,
-        holes=list(kept.holes) or None,
-        **{name: getattr(kept, name) for name in (*same, "attempts")},
-    )
+    holes = {"holes": list(kept.holes)} if kept.holes else {}
+    values = {name: getattr(kept, name) for name in (*same, "attempts")} | holes
+    rows.add(TransferRow, observation_id=observation_id, visit_id=visit_id, **values)
 
 
 # --- stored bytes -----------------------------------------------------------------------------------------
