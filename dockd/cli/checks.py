@@ -263,7 +263,10 @@ def check_medium(mount: Mount | None, root: Path) -> Check:
     """What the store's file system is, and what that promises."""
     if mount is None:
         return Check(
-            "medium", Verdict.WARN, _("it is unknown what file system the store {path} is on").format(path=root)
+            "medium",
+            Verdict.WARN,
+            _("it is unknown what file system the store {path} is on").format(path=root),
+            _("Keep the store on a local ext4 or xfs file system that /proc/self/mountinfo names."),
         )
     values = {"type": mount.type, "path": mount.point}
     if "ro" in mount.options:

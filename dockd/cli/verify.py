@@ -83,6 +83,7 @@ def _finding_words() -> dict[str, str]:
         "altered": _("altered"),
         "unreadable": _("unreadable"),
         "unregistered": _("not in the register"),
+        "unsealed": _("made writable"),
     }
 
 

@@ -12,6 +12,7 @@ with what was proven so far kept (``StoreError``), and no thread is left waiting
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -48,6 +49,8 @@ from dockd.offload.reader import (
 )
 from dockd.offload.settle import Settlement, settle
 from dockd.offload.steps import Passed, Step, ignore
+from dockd.register.station import MARKER
+from dockd.register.tables import LocationState
 from dockd.register.transfers import KnownFootage, Placed, Proven
 
 _BUFFERS = 12
@@ -539,13 +542,16 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
 
 def settle_proven(job: Job, proven: Proven, equals: dict[str, list[KnownFootage]], around: Surroundings) -> Settlement:
     """What the proven bytes are, given footage with ``equals`` digests."""
-    return settle(
+    found = settle(
         job.entry.path,
         job.parsed,
         equals.get(proven.sha256, []),
         parse=around.parse,
         is_present=lambda known: is_present(around.store, known),
     )
+    if found.known and found.again:
+        return replace(found, known=replace(found.known, state=look_for(around.store, found.known)))
+    return found
 
 
 def _place(job: Job, proven: Proven, around: Surroundings) -> Placed:
@@ -562,18 +568,30 @@ def _place(job: Job, proven: Proven, around: Surroundings) -> Placed:
 
 
 def is_present(store: str, known: KnownFootage) -> bool:
-    """Whether the stored file is still there with its size, and not known to be altered.
+    """Whether the stored file is still there with its size, and not known to be missing or altered.
 
     Raises StoreError when the store cannot say.
     """
-    if known.altered:
-        return False
+    return look_for(store, known) is LocationState.PRESENT
+
+
+def look_for(store: str, known: KnownFootage) -> LocationState:
+    """What a look at the stored file's place says of it, without reading it.
+
+    A place that was once found wrong is so until ``dockd verify`` has proven it right. Raises StoreError.
+    """
+    if known.state is not LocationState.PRESENT:
+        return known.state
     try:
-        return os.lstat(f"{store}/{known.location}").st_size == known.size
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        found = os.lstat(f"{store}/{known.location}")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not os.path.exists(f"{store}/{MARKER}"):
+            raise StoreMissing(path=store) from error  # not mounted: that says nothing of its files
+        return LocationState.MISSING
     except OSError as error:
         raise store_error(error, store) from error
+    whole = stat.S_ISREG(found.st_mode) and found.st_size == known.size
+    return LocationState.PRESENT if whole else LocationState.ALTERED
 
 
 def _is_worth_keeping(job: Job, error: CardError) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import select, union
 from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, Hole, MediaType, Place, display_path
+from dockd.register.records import newest_location
 from dockd.register.tables import FootageRow, LocationRow, ObservationRow, RecordRow, SidecarRow, TransferRow
 
 
@@ -45,7 +46,7 @@ def undescribed(session: Session, visit_id: int, *, limit: int) -> list[Footage]
         .join(ObservationRow, ObservationRow.id == FootageRow.observation_id)
         .join(LocationRow, LocationRow.footage_id == FootageRow.id)
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
-        .where(FootageRow.visit_id == visit_id, RecordRow.id.is_(None))
+        .where(FootageRow.visit_id == visit_id, RecordRow.id.is_(None), LocationRow.id == newest_location())
         .order_by(FootageRow.id)
         .limit(limit)
     )
@@ -86,20 +87,22 @@ def marked_copies(session: Session, visit_id: int) -> list[MarkedCopy]:
 
 
 def manifest_lines(session: Session, visit_id: int) -> list[tuple[str, str]]:
-    """(SHA-256, location) of everything of a visit that is stored, already stored files included."""
+    """(SHA-256, location) of everything of a visit that is stored, already stored files included.
+
+    Where each lay in that visit: a manifest is the same bytes whenever it is made, whatever the store lost since.
+    """
     rows = session.execute(
-        select(FootageRow.sha256, LocationRow.path)
+        select(FootageRow.sha256, TransferRow.final)
         .join(TransferRow, TransferRow.file_no == FootageRow.file_no)
-        .join(LocationRow, LocationRow.footage_id == FootageRow.id)
         .where(
             TransferRow.visit_id == visit_id,
             TransferRow.outcome.in_((FileOutcome.STORED, FileOutcome.STORED_DAMAGED, FileOutcome.ALREADY_STORED)),
-            LocationRow.state == "present",
+            TransferRow.final.is_not(None),
         )
-        .order_by(LocationRow.path)
+        .order_by(TransferRow.final)
         .distinct()
     )
-    return [(sha256, path) for sha256, path in rows]
+    return [(sha256, path) for sha256, path in rows if path is not None]
 
 
 def without_sidecar(session: Session, visit_id: int) -> list[int]:

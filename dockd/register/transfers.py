@@ -58,7 +58,7 @@ class KnownFootage:
     record_id: int | None
     recorder_id: int | None
     card_instance: str
-    altered: bool = False  # an audit found other bytes in its place
+    state: LocationState = LocationState.PRESENT  # of its place, as last found
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
         record_id=row.record_id,
         recorder_id=row.recorder_id,
         card_instance=row.card_instance,
-        altered=row.location_state == LocationState.ALTERED,
+        state=LocationState(row.location_state),
     )
 
 
@@ -584,12 +584,32 @@ def mark_already_stored(session: Session, observation_id: int, known: KnownFoota
     )
 
 
-def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, actor: str) -> None:
-    """A stored file that is missing from the store or altered was copied anew: a further place of the same footage."""
-    if not known.altered:
-        session.execute(
-            update(LocationRow).where(LocationRow.path == known.location).values(state=LocationState.MISSING)
+def note_lost(
+    session: Session, known: KnownFootage, lost: LocationState, *, visit: VisitRow, at: datetime, actor: str
+) -> int:
+    """Stored footage is not in its place any more: its state, and a ledger line if new. Returns the id of the place."""
+    place = session.scalars(select(LocationRow).where(LocationRow.path == known.location)).one()
+    if place.state != lost:
+        place.state = lost.value
+        ledger.append(
+            session,
+            station_no=visit.station_no,
+            kind=f"footage.{lost}",
+            subject=f"footage:{known.file_no}",
+            at=at,
+            actor=actor,
+            data={"location": known.location, "record_id": known.record_id, "visit_id": visit.id},
         )
+    return place.id
+
+
+def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, actor: str) -> None:
+    """A stored file that is missing from the store or altered was copied anew: a further place of the same footage.
+
+    ``known.state`` is what was found in its old place (which may be whole again since: that is not proven).
+    """
+    lost = LocationState.ALTERED if known.state is LocationState.ALTERED else LocationState.MISSING
+    session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state=lost.value))
     session.add(
         LocationRow(
             footage_id=known.footage_id,
@@ -620,7 +640,7 @@ def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit
         actor=actor,
         data=_told(placed, visit)
         | _seen(session, [placed])[placed.proven.observation_id]
-        | {"footage_id": known.footage_id, "altered" if known.altered else "missing": known.location},
+        | {"footage_id": known.footage_id, lost.value: known.location},
     )
 
 

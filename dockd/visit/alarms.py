@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import StoreFull
 from dockd.nouns import LateKind, OwnerState, Place
-from dockd.register import alerts
+from dockd.register import alerts, transfers
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
-from dockd.register.tables import FootageRow, LocationRow, LocationState, ObservationRow, TransferRow
+from dockd.register.tables import FootageRow, LocationRow, LocationState, ObservationRow, TransferRow, VisitRow
+from dockd.register.transfers import KnownFootage
 from dockd.visit.describe import Visited
 from dockd.visit.numbers import Numbers
 
@@ -94,7 +95,7 @@ def alarm_files(session: Session, station: Station, visited: Visited) -> None:
 def _alarm_stored_again(session: Session, station: Station, visited: Visited) -> None:
     """A stored file was gone or altered and its card still had it: copied anew, and never in silence (article 29)."""
     rows = session.execute(
-        select(TransferRow.file_no, LocationRow.path, LocationRow.state)
+        select(TransferRow.file_no, LocationRow.id, LocationRow.path, LocationRow.state)
         .join(FootageRow, FootageRow.file_no == TransferRow.file_no)
         .join(LocationRow, LocationRow.footage_id == FootageRow.id)
         .where(
@@ -104,11 +105,42 @@ def _alarm_stored_again(session: Session, station: Station, visited: Visited) ->
         )
         .order_by(LocationRow.id)
     ).all()
-    newest = {file_no: (path, state) for file_no, path, state in rows}
+    newest = {file_no: (path, state) for file_no, _key, path, state in rows}
+    for _file_no, key, _path, state in rows:
+        if state == LocationState.MISSING:  # an altered file still lies there for somebody to look at
+            _settle(session, station, f"location:{key}", "stored again")
     for file_no, (path, state) in newest.items():
         facts = {"file_no": file_no, "location": path, "finding": str(state), "reason": "stored_again"}
         about = f"footage:{file_no}/visit:{visited.visit_id}"
         _open(session, station, visited, "store_altered", about, facts, record_id=None)
+
+
+def alarm_lost(session: Session, station: Station, numbers: Numbers, known: KnownFootage, lost: LocationState) -> None:
+    """A stored file is gone or altered and its card still has it: said before the first byte is copied anew."""
+    visit = session.get_one(VisitRow, numbers.visit_id)
+    key = transfers.note_lost(session, known, lost, visit=visit, at=station.now(), actor=station.actor)
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind="store_altered",
+        about=f"location:{key}",
+        facts={"finding": lost.value, "location": known.location, "file_no": known.file_no},
+        at=station.now(),
+        visit_id=numbers.visit_id,
+        record_id=known.record_id,
+        device_no=numbers.device_no,
+    )
+
+
+def _settle(session: Session, station: Station, about: str, note: str) -> None:
+    alerts.settle_alert(
+        session,
+        station_no=station.station_no,
+        kind="store_altered",
+        about=about,
+        note=note,
+        at=station.now(),
+    )
 
 
 @contextmanager

@@ -12,21 +12,23 @@ from dockd.footage.clock import plausible_mtime
 from dockd.nouns import Classified, Entry, EntryType
 from dockd.offload import durable
 from dockd.offload.layout import QUARANTINE, file_no, final_path, temp_path
-from dockd.offload.pipeline import Job, is_present
+from dockd.offload.pipeline import Job, look_for
 from dockd.offload.plan import Decision, decide
 from dockd.register import ledger, transfers, visits
 from dockd.register.station import Station
+from dockd.register.tables import LocationState
 from dockd.register.transfers import HeldTemp, KnownFootage, Planned
+from dockd.visit.alarms import alarm_lost
 from dockd.visit.look import Card, Sight, digest_of
 from dockd.visit.numbers import Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What the register remembers of this card, by path on it; ``present`` are known files still in the store."""
+    """What the register remembers of this card, by path on it; ``places`` is how known files' places look now."""
 
     known: Mapping[bytes, KnownFootage]
-    present: frozenset[bytes]
+    places: Mapping[bytes, LocationState]
     waiting: Mapping[bytes, HeldTemp]
     held: Sequence[HeldTemp]
 
@@ -35,9 +37,10 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
     """Keeps listing and plan in the register, in one commit; returns the copies to make."""
     memory = _remember(card, sight, station, numbers)
     telling = {e.path for e in sight.listing.entries if _tells_apart(e, card, station)}
+    decisions = [_decide(entry, classified, memory, entry.path in telling) for entry, classified in sight.pairs]
     planned = [
-        _plan_one(seq, entry, classified, _decide(entry, classified, memory, entry.path in telling), station, numbers)
-        for seq, (entry, classified) in enumerate(sight.pairs, 1)
+        _plan_one(seq, entry, classified, decision, station, numbers)
+        for seq, ((entry, classified), decision) in enumerate(zip(sight.pairs, decisions, strict=True), 1)
     ]
     files = [p for p in planned if p.entry.type is not EntryType.DIRECTORY or p.entry.error]
     adopted = {p.adopts.observation_id for p in planned if p.adopts}
@@ -45,6 +48,8 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
     aside = _set_aside(unfit, str(station.store))
     with station.register.write() as session:
         ids = _keep(session, card, sight, planned, files, station, numbers)
+        for lost in (d.missing for d in decisions if d.missing):
+            alarm_lost(session, station, numbers, lost, memory.places[lost.path])
         _drop(session, unfit, aside, station, numbers)
         return [
             _as_job(session, p, ids[p.seq], sight, card, numbers, tells=p.entry.path in telling)
@@ -77,8 +82,8 @@ def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> M
         for h in held
         if h.recorder_id == numbers.recorder_id and h.temp and os.path.isfile(f"{store}/{h.temp}")
     }
-    present = frozenset(path for path, footage in known.items() if is_present(store, footage))
-    return Memory(known, present, waiting, held)
+    places = {path: look_for(store, footage) for path, footage in known.items()}
+    return Memory(known, places, waiting, held)
 
 
 def _agrees(entry: Entry, known: KnownFootage | None) -> bool:
@@ -96,7 +101,7 @@ def _decide(entry: Entry, classified: Classified, memory: Memory, plausible: boo
         entry,
         classified,
         known=memory.known.get(entry.path),
-        known_present=entry.path in memory.present,
+        known_present=memory.places.get(entry.path) is LocationState.PRESENT,
         held=memory.waiting.get(entry.path),
         plausible=plausible,
     )

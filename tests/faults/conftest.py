@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from bureau import Bureau, found_bureau
 from dock import Steps
+pytest.register_assert_rewrite("troubles")
+
+from troubles import Acts
 
 from dockd.offload import pipeline, reader
 from dockd.offload.steps import Step
@@ -54,9 +57,6 @@ def deadline() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
-
-
-Acts = Callable[[dict[Step, Callable[[], object]]], Any]
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from dock import MTIME, Steps, make_station, open_dock, sha256
-from forgetful import Manner, Trace, forgetful, say
+from forgetful import Disk, Manner, Trace, forgetful, say
 from medium import Image
 
 from dockd.errors import DockdError
@@ -100,19 +100,22 @@ class Scene:
         call without a cut; the recorded run goes on with ``visits`` others.
         """
         with forgetful(self.station, self.folder / "mnt", manner) as disk:
-            ended = 0 if killed_at is None else self._killed(disk, killed_at)
+            if killed_at is not None:
+                self._killed(disk, killed_at)
+            ended = 0
             for _ in range(visits):
                 ended = in_child(lambda: self._run(disk.path, before, passed))[0]
         if ended:
             raise AssertionError(f"the recorded visit ended with {ended}")
         return disk.trace()
 
-    def _killed(self, disk: Any, number: int) -> int:
+    def _killed(self, disk: Disk, number: int) -> None:
         def life() -> None:
             disk.kill_at(number, os.getpid(), cut=False)
             visit(disk.path, self.card)
 
-        return in_child(life)[0]
+        in_child(life)
+        disk.spare()  # threads are not always equally fast: it may have ended before that call
 
     def _run(self, at: Path, before: Callable[[], None], passed: Passed) -> None:
         before()
@@ -168,6 +171,48 @@ def small_card(scene: Scene) -> Scene:
     scene.lay("DCIM/101/EMPTY.dat", b"")
     scene.lay("DCIM/101/LONG.dat", 150_000)
     return scene
+
+
+def returning_card(scene: Scene) -> Scene:
+    """The same card a day later: something known, touched, marked important, new, and gone from the store."""
+    name = "DCIM/100/2107731_012345_20261123080000_0001{}.mp4"
+    scene.lay("DCIM/100/KNOWN.dat", 700)
+    scene.lay("DCIM/100/TOUCHED.dat", 800)
+    scene.lay("DCIM/100/LOST.dat", 900)
+    scene.lay(name.format(""), 1000)
+    shown = scene.attend(scene.station).shown
+    lost = next(file["location"] for file in shown["files"] if file["path"].endswith("LOST.dat"))
+    (scene.station / "store" / lost).unlink()
+    scene.lay("DCIM/100/TOUCHED.dat", 800, mtime_ns=MTIME + 10**9)
+    scene.lay(name.format("IMP"), some_bytes(name.format(""), 1000))
+    scene.lay("DCIM/100/NEW.dat", 600)
+    return scene
+
+
+def worn_card(scene: Scene) -> Scene:
+    """Two files, for visits that are troubled (``Trouble``)."""
+    scene.lay("DCIM/100/A.dat", 2000)
+    scene.lay("DCIM/100/B.dat", 400_000)  # longer than all buffers, so that it can change while it is read
+    return scene
+
+
+class Trouble:
+    """While ``worn_card`` is copied, A's temp is altered on the medium before it is read back, and B grows."""
+
+    def __init__(self, scene: Scene, store: Path) -> None:
+        self._scene, self._store = scene, store
+        self._altered = self._grown = False
+
+    def __call__(self, step: Step) -> None:
+        temps = {path.name: path for path in (self._store / "footage").rglob("*.dat.part")}
+        if step is Step.TEMP_CREATED and len(temps) == 2 and not self._grown:
+            self._grown = True
+            with (self._scene.card / "DCIM/100/B.dat").open("ab") as file:
+                file.write(b"more")
+        if step is Step.TEMP_SYNCED and not self._altered:
+            self._altered = True
+            with temps[min(temps)].open("r+b") as file:
+                file.write(b"!")
 
 
 def visit(folder: Path, card: Path, *, passed: Passed = ignore, tell: Callable[[str], None] = lambda _: None) -> int:
@@ -259,7 +304,8 @@ def complaints(left: Left, truth: dict[str, str], usual: Left) -> list[str]:
         found.append(f"the visit is {left.shown['outcome']}")
     if left.footage != usual.footage:
         found.append(f"lost {usual.footage - left.footage}, too many {left.footage - usual.footage}")
-    found += [f"left over: {path}" for path in left.files if path.endswith(".part") or "quarantine" in path]
+    strays = [path for path in left.files if path.endswith(".part") or "quarantine" in path]
+    found += [f"left over: {path}" for path in strays if path not in usual.files]
     found += [f"alarm: {kind}" for kind in left.alarms - usual.alarms]
     return found
 
@@ -372,8 +418,8 @@ class _Asked:
 
 
 def founded(folder: Path) -> Path:
-    """A station with the recorder YS-07, closed."""
-    make_station(folder, now=now)
+    """A station with the recorder YS-07, closed; made a month ago, so that a visit begins a new file of the ledger."""
+    make_station(folder, now=lambda: now() - timedelta(days=31))
     return folder
 
 

@@ -163,13 +163,21 @@ def reading_back(medium: Medium, call: Callable[..., Any]) -> Callable[..., Any]
 
 
 def spy_on_books(medium: Medium, patch: pytest.MonkeyPatch) -> None:
-    """``mark`` and ``again`` name no path: they are about the only temp there is."""
-    mark, again = Books.mark, Books.again
+    """These words name no path: they are about the only temp there is."""
+    mark, verified, again = Books.mark, Books.verified, Books.again
 
     def marking(self: Books, *args: Any) -> None:
-        for temp in (medium.store / "footage").rglob("*.part"):
-            medium.require_bytes(str(temp), "mark")
+        require_temps("mark")
         mark(self, *args)
+
+    def calling_verified(self: Books, proven: Sequence[Any]) -> None:
+        if len(proven) == 1:  # of several, the next may be on its way
+            require_temps("verified")
+        verified(self, proven)
+
+    def require_temps(word: str) -> None:
+        for temp in (medium.store / "footage").rglob("*.part"):
+            medium.require(str(temp), word)
 
     def again_from_the_start(self: Books, *args: Any) -> None:
         for evidence in (medium.store / ".dockd/quarantine").iterdir():
@@ -178,6 +186,7 @@ def spy_on_books(medium: Medium, patch: pytest.MonkeyPatch) -> None:
         again(self, *args)
 
     patch.setattr(Books, "mark", marking)
+    patch.setattr(Books, "verified", calling_verified)
     patch.setattr(Books, "again", again_from_the_start)
 
 
@@ -201,7 +210,9 @@ def touch_files(medium: Medium) -> None:
 def test_nothing_is_marked_proven_or_called_stored_before_it_is_on_the_medium(dock: Dock, medium: Medium) -> None:
     dock.lay("A.dat", 1_500_000)
     dock.require_complete(dock.visit())
-    require_kept(medium, ["mark", "read back", "INSERT INTO location", "INSERT INTO sidecar", "UPDATE visit"])
+    require_kept(
+        medium, ["mark", "read back", "verified", "INSERT INTO location", "INSERT INTO sidecar", "UPDATE visit"]
+    )
 
 
 def test_many_small_files_that_share_commits_are_on_the_medium_first(dock: Dock, medium: Medium) -> None:

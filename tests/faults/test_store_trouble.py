@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,46 +11,45 @@ from typing import Any
 import disks
 import faultfs
 import pytest
-from bureau import Bureau, kinds, media, outcomes
-from dock import once
+from bureau import Bureau
+from faultfs import Fault, faulty_card
 from faultstore import FaultyStore, Refusal, faulty_store
 from troubles import (
+    Acts,
+    configure,
     ends_complete,
     fails,
     fails_in_both_languages,
+    free,
+    lay_card,
     move_store,
-    sha256,
+    need,
+    nth,
     stored,
     temps,
     truth,
 )
 
-from dockd.errors import StoreFailing, StoreFull, StoreMissing, StoreReadOnly
+from dockd.errors import DockdError, StoreFailing, StoreFilled, StoreFull, StoreMissing, StoreReadOnly
 from dockd.offload.steps import Step
 
 pytestmark = pytest.mark.usefixtures("small_chunks", "deadline")
 
 MIB = 1 << 20
 
-
-def need(*marks: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The marks of a test that needs root or FUSE."""
-
-    def mark(test: Callable[..., None]) -> Callable[..., None]:
-        for one in (mark for group in marks for mark in group):
-            test = one(test)
-        return test
-
-    return mark
+TEMP, SIDECAR, MANIFEST, LISTING, LEDGER = r"\.mp4\.part$", r"\.xmp", r"\.sha256", r"visit-\d+\.json", r"\.jsonl"
+WRITTEN = {"copy": TEMP, "sidecar": SIDECAR, "manifest": MANIFEST, "listing": LISTING, "ledger": LEDGER}
+"""Everything that a visit writes into the store."""
 
 
-def lay_card(bureau: Bureau, *, large: int = 3 * MIB) -> dict[str, str]:
-    """Some small recordings, a large one, and another small one after it; returns their digests."""
-    bureau.record(8.0, media("first", 50_000))
-    bureau.record(8.1, media("second", 70_000))
-    bureau.record(9.0, media("large", large))
-    bureau.record(9.5, media("last", 60_000))
-    return truth(bureau)
+@pytest.fixture
+def failing(bureau: Bureau, tmp_path: Path) -> Iterator[FaultyStore]:
+    """A disk whose calls fail on demand; the bureau's store is on it."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("no access to /dev/fuse")
+    with faulty_store(tmp_path / "medium", tmp_path / "disk") as disk:
+        move_store(bureau, disk.path)
+        yield disk
 
 
 # --- full ------------------------------------------------------------------------------------------------
@@ -61,10 +61,303 @@ def test_a_full_store_is_told_and_alerted_and_the_next_run_goes_on(bureau: Burea
     with disks.tmpfs(tmp_path / "disk", size=4 * MIB) as disk:
         move_store(bureau, disk)
         fails_in_both_languages(bureau, StoreFull)
-        assert len(stored(bureau)) == 2, "what was proven before stays"
+        assert len(stored(bureau)) == 2, "what was copied before it is proven and stays"
         assert temps(bureau) == []
         (alert,) = bureau.alerts("store_full")
         assert alert["state"] == "open"
+        assert "New copies wait" in alert["text"]
         disks.resize(disk, size=20 * MIB)
         ends_complete(bureau, files)
         assert [a["state"] for a in bureau.alerts("store_full")] == ["closed"]
+
+
+@need(disks.root)
+def test_a_disk_that_others_fill_up_in_mid_file_keeps_the_temp_and_the_next_run_goes_on_inside_it(
+    bureau: Bureau, tmp_path: Path, at_step: Acts
+) -> None:
+    # A file system that cannot reserve space: ENOSPC is met by a write.
+    files = lay_card(bureau)
+    with disks.ext4(tmp_path / "image", tmp_path / "disk", size=16 * MIB, features="^extents,^64bit") as disk:
+        move_store(bureau, disk)
+        with at_step({Step.TEMP_CREATED: nth(3, lambda: disks.fill(disk, leave=MIB))}):
+            assert str(bureau.store) in fails(bureau, StoreFilled)
+        fails(bureau, StoreFilled, language="zh")
+        assert len(temps(bureau)) == 1
+        assert len(stored(bureau)) == 2
+        (alert,) = bureau.alerts("store_full")
+        assert "no room left" in alert["text"]
+        (disk / "ballast").unlink()
+        summary = ends_complete(bureau, files)
+        assert summary["bytes_read"] < 3 * MIB, "what was proven is not read again"
+
+
+@need(disks.root)
+def test_the_reserve_stops_new_copies_before_the_disk_is_full(bureau: Bureau, tmp_path: Path) -> None:
+    files = lay_card(bureau)
+    with disks.tmpfs(tmp_path / "disk", size=8 * MIB) as disk:
+        move_store(bureau, disk)
+        configure(bureau, "reserve: 0", "reserve: 6MiB")
+        fails_in_both_languages(bureau, StoreFull)
+        assert free(disk) >= 6 * MIB
+        assert len(stored(bureau)) == 2, "what was copied before it is proven and stays"
+        (alert,) = bureau.alerts("store_full")
+        assert str(6 * MIB) in alert["text"]
+        bureau.dockd("verify")
+        configure(bureau, "reserve: 6MiB", "reserve: 1MiB")
+        ends_complete(bureau, files)
+        assert free(disk) >= MIB
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("what", WRITTEN)
+def test_no_space_is_a_full_store_whatever_is_written(bureau: Bureau, failing: FaultyStore, what: str) -> None:
+    files = lay_card(bureau)
+    failing.refuse(Refusal("write", "ENOSPC", on=WRITTEN[what]))
+    fails_in_both_languages(bureau, StoreFilled)
+    stored(bureau)
+    assert [a["state"] for a in bureau.alerts("store_full")] == ["open"]
+    failing.heal()
+    ends_complete(bureau, files)
+    assert [a["state"] for a in bureau.alerts("store_full")] == ["closed"]
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("call", ["create", "write", "fsync"])
+def test_a_quota_that_is_used_up_is_a_full_store(bureau: Bureau, failing: FaultyStore, call: str) -> None:
+    # Kernels in small machines know no quotas, so the errno comes from FUSE; NFS gives it at the fsync.
+    files = lay_card(bureau)
+    failing.refuse(Refusal(call, "EDQUOT", on=TEMP))
+    fails_in_both_languages(bureau, StoreFilled)
+    assert stored(bureau) == {}
+    failing.heal()
+    ends_complete(bureau, files)
+
+
+# --- read-only -------------------------------------------------------------------------------------------
+
+
+@need(disks.root)
+def test_a_store_that_is_read_only_from_the_start_is_called_so(bureau: Bureau, tmp_path: Path) -> None:
+    files = lay_card(bureau)
+    with disks.ext4(tmp_path / "image", tmp_path / "disk", size=16 * MIB) as disk:
+        move_store(bureau, disk)
+        disks.remount(disk, writable=False)
+        fails_in_both_languages(bureau, StoreReadOnly)
+        disks.remount(disk, writable=True)
+        ends_complete(bureau, files)
+
+
+MIDDLE = [Step.PLAN_KEPT, Step.TEMP_CREATED, Step.MARK_KEPT, Step.TEMP_SYNCED, Step.RENAMED, Step.STORED_KEPT]
+"""Places in a visit at which the store fails."""
+
+
+@need(disks.root)
+@pytest.mark.parametrize("step", MIDDLE)
+def test_a_store_that_the_kernel_makes_read_only_in_the_middle_loses_nothing(
+    bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
+) -> None:
+    # What ext4 does when it finds an error on its disk: errors=remount-ro.
+    files = lay_card(bureau)
+    image, at = tmp_path / "image", tmp_path / "disk"
+    with disks.ext4(image, at, size=16 * MIB, options="errors=remount-ro") as disk:
+        move_store(bureau, disk)
+        with at_step({step: nth(1, lambda: disks.break_ext4(disk))}):
+            fails(bureau, StoreReadOnly)
+        fails(bureau, StoreReadOnly, language="zh")
+    with disks.ext4(image, at, size=0, options="errors=remount-ro"):
+        stored(bureau)
+        ends_complete(bureau, files)
+
+
+# --- failing ---------------------------------------------------------------------------------------------
+
+
+@need(disks.root)
+@pytest.mark.parametrize("step", MIDDLE)
+def test_a_store_whose_disk_dies_in_the_middle_loses_nothing(
+    bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
+) -> None:
+    files = lay_card(bureau)
+    image, at = tmp_path / "image", tmp_path / "disk"
+    with disks.ext4(image, at, size=16 * MIB) as disk:
+        move_store(bureau, disk)
+        with at_step({step: nth(1, lambda: disks.shut_down(disk))}):
+            fails(bureau, StoreFailing)
+        fails(bureau, StoreFailing, language="zh")
+    with disks.ext4(image, at, size=0):
+        stored(bureau)
+        ends_complete(bureau, files)
+
+
+CALLS = {
+    "making a folder": Refusal("mkdir", on="/2026$"),
+    "making a temp": Refusal("create", on=TEMP, after=2),
+    "the third write": Refusal("write", on=TEMP, after=2),
+    "a write in the large file": Refusal("write", on=TEMP, after=20),
+    "the first sync of a temp": Refusal("fsync", on=TEMP),
+    "a mark's sync": Refusal("fsync", on=TEMP, after=4),
+    "reading back": Refusal("read", on=TEMP),
+    "the final name": Refusal("rename", on=r"\.mp4$"),
+    "the sync of the folder": Refusal("fsyncdir", on="YS-07$", after=1),
+    "writing a sidecar": Refusal("write", on=SIDECAR),
+    "the sync of a sidecar": Refusal("fsync", on=SIDECAR, after=2),
+    "writing the manifest": Refusal("write", on=MANIFEST),
+    "the sync of the manifest": Refusal("fsync", on=MANIFEST),
+    "writing the listing": Refusal("write", on=LISTING),
+    "writing the ledger": Refusal("write", on=LEDGER),
+    "the sync of the ledger": Refusal("fsync", on=LEDGER, after=1),
+}
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("what", CALLS)
+def test_an_input_or_output_error_of_the_store_ends_the_visit_and_loses_nothing(
+    bureau: Bureau, failing: FaultyStore, what: str
+) -> None:
+    files = lay_card(bureau)
+    failing.refuse(CALLS[what])
+    fails(bureau, StoreFailing)
+    stored(bureau)
+    failing.heal()
+    ends_complete(bureau, files)
+
+
+@need(faultfs.fuse)
+def test_a_failing_store_is_told_in_chinese_too(bureau: Bureau, failing: FaultyStore) -> None:
+    lay_card(bureau)
+    failing.refuse(Refusal("write", on=TEMP))
+    fails_in_both_languages(bureau, StoreFailing)
+
+
+@need(faultfs.fuse)
+def test_a_store_that_cannot_say_what_it_holds_is_not_taken_for_an_empty_one(
+    bureau: Bureau, failing: FaultyStore, tmp_path: Path
+) -> None:
+    """The temp of a pulled card and the stored files are there; not being able to look is no reason to forget them."""
+    lay_card(bureau)
+    files = truth(bureau)
+    real = bureau.card
+    with faulty_card(real, tmp_path / "reader") as card:
+        bureau.card = card.path
+        large = next(path for path in files if os.path.getsize(real / path) > MIB)
+        card.spoil(large, Fault(gone_at=2 * MIB))
+        bureau.dockd("offload", card.path, code=3)
+        (temp,) = temps(bureau)
+        card.heal()
+        failing.refuse(Refusal("getattr", on=TEMP))
+        fails(bureau, StoreFailing)
+        failing.refuse(Refusal("getattr", on=r"\.mp4$"))
+        fails(bureau, StoreFailing)
+        failing.heal()
+        assert temp.exists()
+        summary = bureau.offload()
+        assert summary["outcome"] == "complete"
+        assert summary["bytes_read"] < 2 * MIB, "neither stored files nor the proven part are read again"
+        bureau.prove(summary)
+
+
+# --- gone --------------------------------------------------------------------------------------------------
+
+
+@need(disks.root)
+@pytest.mark.parametrize("step", MIDDLE)
+def test_a_store_that_is_unmounted_in_the_middle_loses_nothing_and_nothing_is_written_where_it_was(
+    bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
+) -> None:
+    # The folder under the mount point looks like an empty store on the wrong disk.
+    files = lay_card(bureau)
+    image, at = tmp_path / "image", tmp_path / "disk"
+    (at / "store").mkdir(parents=True)
+    with disks.ext4(image, at, size=16 * MIB) as disk:
+        move_store(bureau, disk)
+        with at_step({step: nth(1, lambda: disks.detach(disk))}):
+            fails(bureau, StoreMissing)
+        fails(bureau, StoreMissing, language="zh")
+    assert [path for path in (at / "store").rglob("*") if not path.is_dir()] == []
+    with disks.ext4(image, at, size=0):
+        stored(bureau)
+        ends_complete(bureau, files)
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("step", MIDDLE)
+def test_a_store_whose_server_dies_in_the_middle_loses_nothing(
+    bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
+) -> None:
+    # ENOTCONN, as of a network file system or a disk behind FUSE.
+    files = lay_card(bureau)
+    medium, at = tmp_path / "medium", tmp_path / "disk"
+    with faulty_store(medium, at) as disk:
+        move_store(bureau, disk.path)
+        with at_step({step: nth(1, disk.kill)}):
+            fails(bureau, StoreMissing)
+        fails(bureau, StoreMissing, language="zh")
+    with faulty_store(medium, at):
+        stored(bureau)
+        ends_complete(bureau, files)
+
+
+def _empty(store: Path) -> None:
+    store.mkdir()
+
+
+def _other_station(store: Path) -> None:
+    (store / ".dockd").mkdir(parents=True)
+    (store / ".dockd/store.json").write_text('{"store_id": "another", "station_no": "S1"}')
+
+
+def _half_marker(store: Path) -> None:
+    (store / ".dockd").mkdir(parents=True)
+    (store / ".dockd/store.json").write_text('{"store_id":')
+
+
+@pytest.mark.parametrize("lay", [lambda store: None, _empty, _other_station, _half_marker])
+def test_what_lies_where_the_store_was_is_not_taken_for_it(bureau: Bureau, lay: Callable[[Path], Any]) -> None:
+    """Nothing there, an empty folder, another store, half a marker: not a byte is written."""
+    files = lay_card(bureau)
+    away = bureau.folder / "away"
+    shutil.move(bureau.store, away)
+    lay(bureau.store)
+    before = sorted(bureau.store.rglob("*"))
+    fails_in_both_languages(bureau, StoreMissing)
+    assert sorted(bureau.store.rglob("*")) == before
+    shutil.rmtree(bureau.store, ignore_errors=True)
+    shutil.move(away, bureau.store)
+    ends_complete(bureau, files)
+
+
+@need(disks.root)
+def test_an_empty_disk_that_is_mounted_over_the_store_takes_nothing(bureau: Bureau) -> None:
+    files = lay_card(bureau)
+    with disks.tmpfs(bureau.store, size=8 * MIB):
+        fails_in_both_languages(bureau, StoreMissing)
+        assert list(bureau.store.iterdir()) == []
+    ends_complete(bureau, files)
+
+
+# --- more than one trouble -----------------------------------------------------------------------------------
+
+
+@need(disks.root)
+def test_a_store_that_fails_in_many_ways_one_after_the_other_loses_nothing(
+    bureau: Bureau, tmp_path: Path, at_step: Acts
+) -> None:
+    files = lay_card(bureau)
+    image, at = tmp_path / "image", tmp_path / "disk"
+    acts: list[tuple[type[DockdError], Step, Callable[[Path], object]]] = [
+        (StoreReadOnly, Step.MARK_KEPT, disks.break_ext4),
+        (StoreMissing, Step.READ_BACK, disks.detach),
+        (StoreFailing, Step.RENAMED, disks.shut_down),
+        (StoreReadOnly, Step.VERIFIED_KEPT, disks.break_ext4),
+        (StoreFailing, Step.STORED_KEPT, disks.shut_down),
+        (StoreMissing, Step.STORED_KEPT, disks.detach),
+    ]
+    for number, (error, step, act) in enumerate(acts):
+        with disks.ext4(image, at, size=16 * MIB, options="errors=remount-ro") as disk:
+            if number == 0:
+                move_store(bureau, disk)
+            with at_step({step: nth(1, lambda act=act, disk=disk: act(disk))}):  # type: ignore[misc]
+                fails(bureau, error)
+    with disks.ext4(image, at, size=0):
+        stored(bureau)
+        ends_complete(bureau, files)

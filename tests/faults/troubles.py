@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from bureau import Bureau
+from bureau import Bureau, media
 from sqlalchemy import select
 
 from dockd.errors import DockdError
 from dockd.locale import _, use_language
+from dockd.offload.steps import Step
 from dockd.register.tables import LocationRow
+
+
+MIB = 1 << 20
+
+Acts = Callable[[dict[Step, Callable[[], object]]], Any]
+"""The fixture ``at_step``."""
+
+
+def need(*groups: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A test that needs root or FUSE: ``@need(disks.root)``."""
+
+    def mark(test: Callable[..., None]) -> Callable[..., None]:
+        for one in (mark for group in groups for mark in group):
+            test = one(test)
+        return test
+
+    return mark
+
+
+def nth(number: int, act: Callable[[], object]) -> Callable[[], None]:
+    """``act`` at the ``number``-th call, nothing before and after."""
+    calls = itertools.count(1)
+
+    def count() -> None:
+        if next(calls) == number:
+            act()
+
+    return count
+
+
+def lay_card(bureau: Bureau, *, large: int = 3 * MIB) -> dict[str, str]:
+    """Two small recordings, a large one, and another small one after it on the card; returns their digests."""
+    bureau.record(8.0, media("first", 50_000))
+    bureau.record(8.1, media("second", 70_000))
+    bureau.record(9.0, media("large", large))
+    bureau.record(9.5, media("last", 60_000))
+    return truth(bureau)
 
 
 def sha256(data: bytes) -> str:
@@ -58,12 +97,12 @@ def fails_in_both_languages(bureau: Bureau, error: type[DockdError], *, code: in
 
 
 def workers() -> list[int]:
-    """Forks of this process that are alive or were not waited for."""
+    """Forks of this process that are alive."""
     own = Path("/proc/self/cmdline").read_bytes()
     found = []
     for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
-        found += [int(pid)] if cmdline in (own, b"") else []
+        found += [int(pid)] if cmdline == own else []
     return found
 
 
@@ -94,7 +133,7 @@ def _standing(store: Path, known: Iterable[str]) -> dict[str, str]:
     beside = (".part", ".xmp", ".sha256", ".json")
     lying = {str(p.relative_to(store)): p for p in (store / "footage").rglob("*") if p.is_file()}
     finals = {place: path for place, path in lying.items() if not place.endswith(beside)}
-    assert set(finals) == set(known)
+    assert sorted(finals) == sorted(known)
     return {place: sha256(path.read_bytes()) for place, path in finals.items()}
 
 
@@ -122,7 +161,7 @@ def move_store(bureau: Bureau, disk: Path) -> Path:
     """The station's store lies on ``disk`` from now on."""
     shutil.copytree(bureau.store, disk / "store", dirs_exist_ok=True)
     shutil.rmtree(bureau.store)
-    _configure(bureau, "store: {root: store,", f"store: {{root: '{disk / 'store'}',")
+    configure(bureau, "store: {root: store,", f"store: {{root: '{disk / 'store'}',")
     return disk / "store"
 
 
@@ -130,11 +169,18 @@ def move_register(bureau: Bureau, disk: Path) -> Path:
     """The station's register lies on ``disk`` from now on."""
     file = disk / "register.db"
     shutil.move(bureau.folder / "register.db", file)
-    _configure(bureau, "sqlite:///register.db", f"sqlite:///{file}")
+    configure(bureau, "sqlite:///register.db", f"sqlite:///{file}")
     return file
 
 
-def _configure(bureau: Bureau, old: str, new: str) -> None:
+def free(disk: Path) -> int:
+    """Bytes that are free on a disk."""
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize
+
+
+def configure(bureau: Bureau, old: str, new: str) -> None:
+    """Changes the configuration's text."""
     text = bureau.config.read_text(encoding="utf-8")
     assert old in text
     bureau.config.write_text(text.replace(old, new), encoding="utf-8")

@@ -193,6 +193,7 @@ def test_what_was_put_right_is_said_to_be_right(station: Station, shelf: Shelf, 
     change(path, b"bad")
     audit_store(station)
     change(path, good)
+    path.chmod(0o440)
     clock.move(hours=1)
     assert audit_store(station).faults == ()
     with station.register.read() as session:
@@ -224,6 +225,7 @@ def test_footage_that_was_stored_again_is_not_missed_at_its_old_place(station: S
     with station.register.write() as session:
         old = session.scalars(select(LocationRow).order_by(LocationRow.id)).first()
         assert old is not None
+        old.state = "missing"
         place = str(again.relative_to(station.store))
         proof = {"stored_at": old.stored_at, "verified_at": old.verified_at, "verified_via": "o_direct"}
         session.add(LocationRow(footage_id=old.footage_id, path=place, **proof))

@@ -141,6 +141,32 @@ def test_equal_bytes_under_two_names_are_two_records_with_two_files(dock: Dock) 
     assert len({file["location"] for file in shown["files"]}) == 2
 
 
+@pytest.mark.parametrize("names", [("", "_IMP"), ("_IMP", "")], ids=["marked later", "marked first"])
+def test_a_copy_for_the_important_mark_is_one_recording_also_within_one_visit(
+    dock: Dock, names: tuple[str, str]
+) -> None:
+    prefixes = ("a", "b")  # the order in which the card shows them
+    for prefix, mark in zip(prefixes, names, strict=True):
+        dock.lay(f"{prefix}/2107731_012345_20261123080000_0001{mark}.mp4", b"same" * 1000)
+    all_read = threading.Event()
+
+    def passed(step: Step) -> None:
+        steps(step)
+        if steps.counts[Step.SOURCE_READ] == 2:
+            all_read.set()
+        if step is Step.TEMP_SYNCED:
+            assert all_read.wait(10)
+
+    steps = Steps()
+    shown = dock.visit(passed=passed)
+    assert [(file["outcome"], file["reason"]) for file in shown["files"]] == [
+        ("stored", None),
+        ("already_stored", "important_mark"),
+    ]
+    assert len({file["record_id"] for file in shown["files"]}) == len(dock.stored()) == 1
+    assert dock.temps() == []
+
+
 def test_many_empty_files_are_many_records(dock: Dock) -> None:
     for number in range(5):
         dock.lay(f"{number}.dat", b"")
@@ -488,8 +514,8 @@ def test_a_store_that_is_unmounted_is_missing_and_nothing_is_written_where_it_wa
     for name in "ABCDEF":
         dock.lay(f"{name}.dat", 400_000)
     image, at = tmp_path / "image", tmp_path / "disk"
-    at.mkdir()
-    (at / "store").mkdir()
+    under = at / "store/footage/2026/11/23/YS-07"  # where a visit of today would write
+    under.mkdir(parents=True)
     with disks.ext4(image, at, size=16 * MIB) as disk:
         store_on(disk)
         steps = Steps()
@@ -502,7 +528,7 @@ def test_a_store_that_is_unmounted_is_missing_and_nothing_is_written_where_it_wa
         with pytest.raises(StoreMissing):
             dock.visit(passed=passed)
         require_no_threads()
-    assert sum(path.stat().st_size for path in (at / "store").rglob("*") if not path.is_dir()) == 0
+    assert sum(path.stat().st_size for path in under.iterdir()) == 0
     with disks.ext4(image, at, size=0):
         dock.require_no_false_word()
         dock.require_complete(dock.visit())
@@ -631,6 +657,37 @@ def test_a_process_that_may_not_write_any_more_stops_at_once(dock: Dock, allowed
     dock.require_complete(dock.visit())
 
 
+@pytest.mark.parametrize("written", [0, 1, 5])
+def test_every_write_asks_first(dock: Dock, written: int) -> None:
+    dock.lay("A.dat", 600_000)
+    left = [1 + written]  # once for the temp, once for each chunk
+
+    def before_write() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Interrupted
+
+    steps = Steps()
+    with pytest.raises(Interrupted):
+        dock.visit(before_write=before_write, passed=steps)
+    assert steps.counts[Step.CHUNK_WRITTEN] == written
+    (temp,) = dock.temps()
+    assert any((dock.store / temp).read_bytes()[written * (64 << 10) :]) is False
+
+
+def test_no_name_is_given_without_asking_first(dock: Dock) -> None:
+    dock.lay("A.dat", 1000)
+    proven = threading.Event()
+
+    def before_write() -> None:
+        if proven.is_set():
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        dock.visit(before_write=before_write, passed=Steps({Step.READ_BACK: proven.set}))
+    assert {state for state, _, _ in dock.transfers()} == {"copying"}
+
+
 def test_an_error_of_the_operating_system_from_before_write_is_not_blamed_on_the_store(dock: Dock) -> None:
     dock.lay("A.dat", 1000)
 
@@ -647,8 +704,12 @@ def test_an_interrupt_stops_the_copy_before_it_reaches_the_caller(dock: Dock) ->
     dock.lay_many(10)
     main = threading.main_thread().ident
     assert main is not None
-    with pytest.raises(KeyboardInterrupt):
-        dock.visit(passed=Steps({Step.MARK_KEPT: once(lambda: signal.pthread_kill(main, signal.SIGINT))}))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            dock.visit(passed=Steps({Step.MARK_KEPT: once(lambda: signal.pthread_kill(main, signal.SIGINT))}))
+    finally:
+        signal.signal(signal.SIGINT, before)
     require_no_leftovers(dock)
     dock.require_no_false_word()
     dock.require_complete(dock.visit())

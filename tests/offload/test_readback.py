@@ -16,6 +16,7 @@ import pytest
 from dockd.nouns import VerifiedVia
 from dockd.offload import readback
 from dockd.offload.readback import read_back
+from dockd.offload.reader import prove_prefix
 
 PAGE = mmap.PAGESIZE
 SIZES = [1, PAGE - 1, PAGE, PAGE + 1, 5 * PAGE + 7, (1 << 20) + 3, (9 << 20) + 1]
@@ -123,6 +124,18 @@ def test_a_byte_that_changed_behind_pages_that_cannot_be_dropped_is_found(on_dis
     os.close(fd)
     assert found.sha256 != hashlib.sha256(data).hexdigest()
     assert found.via is VerifiedVia.DIRECT
+
+
+@pytest.mark.root
+def test_a_temps_prefix_is_proven_on_the_medium_and_not_in_the_cache(on_disk: Path) -> None:
+    data = os.urandom(3 << 20)
+    fd = write(on_disk, data)
+    marks = tuple((end << 20, hashlib.sha256(data[: end << 20]).hexdigest()) for end in (1, 2, 3))
+    alter_medium(on_disk, (2 << 20) + 7)
+    assert os.pread(fd, len(data), 0) == data, "the cache still tells the old bytes"
+    hasher, offset = prove_prefix(fd, marks, memoryview(bytearray(1 << 20)))
+    os.close(fd)
+    assert (hasher.hexdigest(), offset) == (marks[1][1], 2 << 20)
 
 
 @pytest.mark.root

@@ -289,7 +289,7 @@ def test_done_with_a_temp_that_is_known_already_has_it_removed(dock: Dock) -> No
     assert dock.crash(Step.STORED_KEPT, 9, before=die_before_removal)
     assert len(dock.temps()) == 1
     recover(dock)
-    assert dock.temps() == []
+    assert (dock.temps(), dock.quarantined()) == ([], [])
     dock.require_complete(dock.visit())
 
 
@@ -303,7 +303,7 @@ def test_done_with_the_temp_of_a_file_that_changed_has_it_removed(dock: Dock) ->
     assert in_child(life) == -signal.SIGKILL
     assert len(dock.temps()) == 1
     recover(dock)
-    assert dock.temps() == []
+    assert (dock.temps(), dock.quarantined()) == ([], [])
     dock.require_complete(dock.visit())
 
 

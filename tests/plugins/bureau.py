@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -207,6 +209,29 @@ class Bureau:
             station.close()
         assert shown is not None
         return shown
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+def run_command(*words: object, config: Path | None = None) -> Ended:
+    """The command in this process, for a station that several tests look at."""
+    from dockd.cli.main import run
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run([*(["-c", str(config)] if config else []), "--lang", "en", *map(str, words)], now=lambda: DOCKED)
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def _report(said: str) -> str:

@@ -16,6 +16,8 @@ import ctypes
 import errno
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
@@ -88,11 +90,13 @@ class FaultyCard:
     def served_by(self, server: subprocess.Popen[bytes]) -> None:
         self.server, self._device = server, os.stat(self.path).st_dev
 
-    def die(self) -> None:
-        """The process that serves the card is killed: everything is ENOTCONN from now on."""
+    def kill(self) -> None:
+        """The process that serves the card is killed: everything is ENOTCONN from now on. Any process may call it."""
         assert self.server is not None
-        self.server.kill()
-        self.server.wait()
+        ended = os.pidfd_open(self.server.pid)
+        os.kill(self.server.pid, signal.SIGKILL)
+        select.select([ended], [], [])
+        os.close(ended)
 
     def abort(self) -> None:
         """The kernel gives up on the card: whoever waits for it is let go. Needs root."""

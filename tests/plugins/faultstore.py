@@ -1,4 +1,4 @@
-"""A FUSE file system that shows a directory as a failing disk shows it: chosen calls fail, from the n-th on.
+r"""A FUSE file system that shows a directory as a failing disk shows it: chosen calls fail, from the n-th on.
 
 It runs in a process of its own and its faults can be changed while it is mounted:
 
@@ -15,6 +15,8 @@ import errno
 import json
 import os
 import re
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -56,11 +58,13 @@ class FaultyStore:
     def heal(self) -> None:
         self.refuse()
 
-    def die(self) -> None:
-        """The process that serves it is killed: everything is ENOTCONN from now on."""
+    def kill(self) -> None:
+        """The process that serves it is killed: everything is ENOTCONN from now on. Any process may call it."""
         assert self.server is not None
-        self.server.kill()
-        self.server.wait()
+        ended = os.pidfd_open(self.server.pid)
+        os.kill(self.server.pid, signal.SIGKILL)
+        select.select([ended], [], [])
+        os.close(ended)
 
 
 @contextlib.contextmanager
@@ -141,8 +145,11 @@ class _Files:
         os.close(fh)
         return 0
 
-    def readdir(self, path: str, fh: int) -> list[str]:
-        return [".", "..", *os.listdir(fh)]
+    def readdir(self, path: str, fh: int) -> list[tuple[str, dict[str, int], int]]:
+        # With numbers: glibc passes over entries whose number is 0.
+        with os.scandir(self.root + path) as found:
+            listed = [(one.name, {"st_ino": one.inode(), "st_mode": 0}, 0) for one in found]
+        return [(".", {"st_ino": 1}, 0), ("..", {"st_ino": 1}, 0), *listed]
 
     def statfs(self, path: str) -> dict[str, int]:
         found = os.statvfs(self.root)

@@ -35,7 +35,7 @@ def _rows(engine: Engine, table: Any) -> Rows:
 
 
 def differences(before: dict[str, Rows], after: dict[str, Rows]) -> set[str]:
-    """``table.column`` where rows with the same key differ, ``table +`` and ``table -`` where there are more or fewer."""
+    """``table.column`` where rows of the same key differ, ``table +`` or ``table -`` where there are more or fewer."""
     found = set()
     for table in Table.metadata.sorted_tables:
         keys = [column.name for column in table.primary_key]
@@ -43,7 +43,9 @@ def differences(before: dict[str, Rows], after: dict[str, Rows]) -> set[str]:
         other = {tuple(row[key] for key in keys): row for row in after[table.name]}
         found |= {f"{table.name} -" for key in one if key not in other}
         found |= {f"{table.name} +" for key in other if key not in one}
-        found |= {f"{table.name}.{c}" for key in one.keys() & other.keys() for c in one[key] if one[key][c] != other[key][c]}
+        found |= {
+            f"{table.name}.{c}" for key in one.keys() & other.keys() for c in one[key] if one[key][c] != other[key][c]
+        }
     return found
 
 
@@ -68,28 +70,36 @@ def use_database(bureau: Bureau, url: str) -> None:
     bureau.config.write_text(text.replace(line, f'register: {{url: "{shown}", wait_s: 10}}'), encoding="utf-8")
 
 
-def live(bureau: Bureau, card: FaultyCard | None = None) -> None:
-    """Some days of a bureau: every kind of ledger line that there is is written. With ``card``, damage too."""
+def live(bureau: Bureau, card: FaultyCard | None = None, files: Path | None = None) -> None:
+    """Some days of a bureau: every kind of ledger line is written. With ``card``, which shows ``files``, damage too."""
     keep_registers(bureau)
     dock_first(bureau)
     dock_again(bureau)
     dock_others(bureau)
-    if card:
-        dock_damaged(bureau, card)
+    if card and files:
+        dock_damaged(bureau, card, files)
     say_more(bureau)
     lose_a_file(bureau)
 
 
 def keep_registers(bureau: Bureau) -> None:
     """Officers, recorders, cases and custody, added, changed and ended."""
-    _import(bureau, "officer", "officer_cert_no,officer_name,badge,unit", "13012303,赵敏,012347,", f"{WANG},王建国,012345,二大队")
+    _import(
+        bureau,
+        "officer",
+        "officer_cert_no,officer_name,badge,unit",
+        "13012303,赵敏,012347,",
+        f"{WANG},王建国,012345,二大队",
+    )
     _import(bureau, "recorder", "device_no,device_serial,model,unit", "YS-08,2107732,DSJ-A7,二大队", "YS-09,2107733,,")
     works = f"A-1,无证采矿,张某；李某,{WANG},2026-11-23T08:00,2026-11-23T09:00,北乡,检查"
     bureau.cases(works, f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,,南乡,取证")
     bureau.cases(works.replace("09:00", "09:30"), f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,2026-11-22T12:00,南乡,取证")
     bureau.dockd("case", "close", "A-2", "--at", "2026-11-22T18:00")
     bureau.issue(WANG, DOCKED - timedelta(days=3), DOCKED - timedelta(hours=1))
-    bureau.dockd("recorder", "issue", "YS-08", LI, "--battery", "80", "--until", (DOCKED + timedelta(days=1)).isoformat())
+    bureau.dockd(
+        "recorder", "issue", "YS-08", LI, "--battery", "80", "--until", (DOCKED + timedelta(days=1)).isoformat()
+    )
     bureau.dockd("recorder", "issue", "YS-08", WANG, "--override", "the first one is ill")
     bureau.dockd("recorder", "return", "YS-09", "--at", (DOCKED - timedelta(hours=2)).isoformat())  # nobody had it
     station = bureau.open()
@@ -143,8 +153,9 @@ def dock_others(bureau: Bureau) -> None:
     bureau.card = card
 
 
-def dock_damaged(bureau: Bureau, card: FaultyCard) -> None:
-    """A worn card: one file with a hole, one that cannot be opened, one that is cut off and taken up later."""
+def dock_damaged(bureau: Bureau, card: FaultyCard, files: Path) -> None:
+    """A worn card: a hole, a file that cannot be opened, one taken up later, one that has changed when it is back."""
+    lay_long(files, "ZLONG")
     bureau.clock.move(hours=1)
     mine, bureau.card = bureau.card, card.path
     card.spoil("DCIM/HOLE.MP4", Fault(unreadable=((4096, 8192),)))
@@ -154,15 +165,27 @@ def dock_damaged(bureau: Bureau, card: FaultyCard) -> None:
     card.heal()
     bureau.clock.move(hours=1)
     bureau.offload("--device-no", "YS-07")
+    lay_long(files, "ZNEW")
+    card.spoil("DCIM/ZNEW.MP4", Fault(gone_at=1 << 20))
+    bureau.offload("--device-no", "YS-07", code=3)
+    card.heal()
+    os.utime(files / "DCIM/ZNEW.MP4", (1_795_390_005, 1_795_390_005))  # it is another file now
+    bureau.offload("--device-no", "YS-07")
     bureau.card = mine
 
 
 def lay_damaged(files: Path) -> None:
     """What lies on the card of ``dock_damaged``."""
     (files / "DCIM").mkdir(parents=True)
-    for name, size in (("HOLE", 20_000), ("SHUT", 3000), ("ZLONG", 3 << 20)):
+    for name, size in (("HOLE", 20_000), ("SHUT", 3000)):
         (files / f"DCIM/{name}.MP4").write_bytes(media(name, size))
         os.utime(files / f"DCIM/{name}.MP4", (1_795_390_000, 1_795_390_000))
+
+
+def lay_long(files: Path, name: str) -> None:
+    """A recording of some length on it."""
+    (files / f"DCIM/{name}.MP4").write_bytes(media(name, 3 << 20))
+    os.utime(files / f"DCIM/{name}.MP4", (1_795_390_000, 1_795_390_000))
 
 
 def say_more(bureau: Bureau) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import csv
 import ctypes
-import io
 import json
 import os
 import shutil
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bureau import DOCKED, Bureau, by_path, found_bureau, media, outcomes
+from bureau import DOCKED, Bureau, by_path, found_bureau, media, outcomes, run_command
 from dock import in_child, once
 
 from dockd.nouns import display_path, path_text
@@ -89,27 +87,6 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     table = bureau.dockd("visit", "show", summary["visit_id"]).stdout
     bureau.dockd("inventory", "export")
     return Seen(bureau, summary, table, content)
-
-
-@dataclass(frozen=True)
-class Ended:
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.stdout)
-
-
-def run_command(*words: object, config: Path) -> Ended:
-    """The command in this process, for a station that several tests look at."""
-    from dockd.cli.main import run
-
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run(["-c", str(config), "--lang", "en", *map(str, words)], now=lambda: DOCKED)
-    return Ended(code, out.getvalue(), err.getvalue())
 
 
 # --- names ---------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ HANDLERS: Mapping[str, Handler] = {
     "visit.opened": stays.visit_opened,
     "visit.found": stays.visit_opened,
     "visit.stored": stays.visit_stored,
+    "visit.temp_set_aside": stays.temp_set_aside,
     "footage.stored": stays.footage_stored,
     "footage.stored_again": stays.footage_stored_again,
     "footage.missing": stays.footage_state(LocationState.MISSING),
@@ -61,6 +62,7 @@ WITHOUT_ROWS = frozenset(
     | {"sidecar.missing", "sidecar.altered", "sidecar.unreadable"}
     | {"listing.missing", "listing.altered", "listing.unreadable"}
     | {"manifest.missing", "manifest.altered", "manifest.unreadable"}
+    | {"footage.unsealed", "sidecar.unsealed", "listing.unsealed", "manifest.unsealed"}
 )
 """Lines that tell of an act and of no row but themselves."""
 

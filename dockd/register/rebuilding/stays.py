@@ -123,6 +123,12 @@ def _release_temps(rows: Rows, listing: VisitListing) -> None:
         )
 
 
+def temp_set_aside(rows: Rows, line: TaleLine) -> None:
+    """A half copy whose card came back without its file: nothing of it is left to take up."""
+    where = {"temp": line.data["temp"], "state": TransferState.COPYING.value}
+    rows.change_any(TransferRow, where, state=TransferState.DONE.value, temp=None, reason="set_aside")
+
+
 def _observe(rows: Rows, listing: VisitListing, entry: Seen) -> None:
     same = ("seq", "path", "type", "size", "mtime_ns", "inode", "error", "media", "place")
     rows.add(
@@ -166,8 +172,9 @@ def footage_stored(rows: Rows, line: TaleLine) -> None:
 def footage_stored_again(rows: Rows, line: TaleLine) -> None:
     """A further place of footage whose file was missing or altered."""
     _see(rows, line)
-    if gone := line.data.get("missing"):
-        rows.change(LocationRow, {"path": gone}, state=LocationState.MISSING.value)
+    for lost in (LocationState.MISSING, LocationState.ALTERED):
+        if place := line.data.get(lost.value):
+            rows.change(LocationRow, {"path": place}, state=lost.value)
     _place(rows, line)
 
 

@@ -1,0 +1,62 @@
+"""The fsyncs of the code under test, by the place that calls them: to list them, and to leave one out."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+_PLUMBING = ("offload.durable", "register.disk", "export.atomic")
+"""Rooms whose functions sync for others: the place is who called them."""
+
+
+def place_of(frame: FrameType | None) -> str:
+    """Who syncs: the functions of the code under test from the one that has a reason inwards."""
+    names: list[str] = []
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("dockd."):
+            room = module.removeprefix("dockd.")
+            names.append(f"{room}.{frame.f_code.co_name}")
+            if room not in _PLUMBING:
+                break
+        frame = frame.f_back
+    return " > ".join(reversed(names))
+
+
+def on_each_sync(decide: Callable[[str], bool]) -> None:
+    """From now on ``decide`` is asked before each fsync and fdatasync of Python code; where it says no, none is done."""
+    for name in ("fsync", "fdatasync"):
+        setattr(os, name, _asking(getattr(os, name), decide))
+
+
+def _asking(real: Callable[[int], None], decide: Callable[[str], bool]) -> Callable[[int], None]:
+    def sync(fd: int) -> None:
+        kind = " (folder)" if stat.S_ISDIR(os.fstat(fd).st_mode) else ""
+        if decide(place_of(sys._getframe(1)) + kind):
+            real(fd)
+
+    return sync
+
+
+def leave_out(place: str) -> None:
+    """The sync of ``place`` is not done any more."""
+    on_each_sync(lambda found: found != place)
+
+
+def weaken_register(level: str) -> None:
+    """SQLite's ``synchronous`` is ``level`` whatever the code asks for."""
+    real = sqlite3.connect
+
+    class Weak(sqlite3.Connection):
+        def execute(self, sql: str, *said: Any) -> sqlite3.Cursor:
+            return super().execute(f"PRAGMA synchronous={level}" if "PRAGMA synchronous" in sql else sql, *said)
+
+    def connect(*said: Any, **named: Any) -> sqlite3.Connection:
+        return real(*said, **named | {"factory": Weak})
+
+    sqlite3.connect = connect  # type: ignore[assignment]
