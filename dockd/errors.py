@@ -391,6 +391,7 @@ class Bug(DockdError):
 
 
 STORE_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_STORE_GONE = frozenset({errno.ENOENT, errno.ENOTCONN, errno.ECONNABORTED, errno.ENODEV, errno.ESTALE})
 
 
 def store_error(error: OSError, path: str) -> StoreError:
@@ -400,7 +401,7 @@ def store_error(error: OSError, path: str) -> StoreError:
         return StoreFilled(path=path)
     if error.errno == errno.EROFS:
         return StoreReadOnly(path=path)
-    if error.errno in (errno.ENOENT, errno.ENOTCONN, errno.ENODEV, errno.ESTALE):
+    if error.errno in _STORE_GONE:
         return StoreMissing(path=path)
     if error.errno in (errno.EACCES, errno.EPERM):
         return StoreNotPrivate(path=path, reason=reason)

@@ -368,6 +368,7 @@ class _Run:
         return fd
 
     def _identify_root(self) -> tuple[int, int]:
+        os.stat(f"{self._around.store}/{MARKER}")
         found = os.stat(self._around.store)
         return found.st_dev, found.st_ino
 

@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 
 from dockd.errors import store_error
 
+MARKER = ".dockd/store.json"
+"""What makes a folder a store. Under a store that is not mounted lies a folder without it."""
+
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 

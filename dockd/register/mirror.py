@@ -7,7 +7,6 @@ costs depends on what is new, not on history: of all that is there, only the end
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
@@ -65,8 +64,7 @@ def mirror_ledger(register: Register, store_root: Path, station_no: str, zone: Z
     """
     folder = folder_of(store_root, station_no)
     with disk.blaming(folder):
-        if not os.path.isdir(store_root):  # the store's disk is not mounted: its mount point is no store
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(store_root))
+        os.stat(f"{store_root}/{disk.MARKER}")  # the store's disk may not be mounted: its mount point is no store
         disk.make_folders(folder)
         with _alone(folder) as turn:
             _mend(register, folder, station_no, turn)

@@ -24,7 +24,7 @@ from dockd.register.session import Register, create_register, open_register
 from dockd.register.tables import StationRow
 from dockd.settings import Settings
 
-MARKER = ".dockd/store.json"
+MARKER = disk.MARKER
 
 
 @dataclass(frozen=True)

@@ -808,8 +808,9 @@ def test_nothing_is_said_before_it_is_on_the_medium(dock: Dock, monkeypatch: pyt
     monkeypatch.setattr(durable, "rename_without_replacing", note_rename)
     shown = dock.visit()
     folder = str(place(dock, shown, "A.dat").parent)
-    begin = seen.index("fsync temp")
-    assert seen[begin : begin + 5] == ["fsync temp", "verified", "rename", f"fsync {folder}", "stored"]
+    begin, renamed = seen.index("fsync temp"), seen.index("rename")
+    assert begin < seen.index("verified") < renamed < seen.index("stored")
+    assert seen[renamed + 1 : seen.index("stored")] == [f"fsync {folder}"]
     made = {str(dock.store), *map(str, [dock.store / p for p in Path(folder).relative_to(dock.store).parents])}
     assert made <= {line.removeprefix("fsync ") for line in seen[:begin]}, "every directory on the way, too"
 
@@ -821,7 +822,8 @@ def test_a_mark_is_on_the_medium_before_it_is_kept(dock: Dock, monkeypatch: pyte
 
     def note_sync(fd: int) -> None:
         fdatasync(fd)
-        seen.append(("sync", 0))
+        if os.readlink(f"/proc/self/fd/{fd}").endswith(".part"):
+            seen.append(("sync", 0))
 
     def note_mark(self: books.Books, observation_id: int, offset: int, sha256: str) -> None:
         mark(self, observation_id, offset, sha256)

@@ -22,7 +22,8 @@ Tell = Callable[..., None]
 def store(tmp_path: Path) -> Path:
     """An empty store."""
     root = tmp_path / "store"
-    root.mkdir()
+    (root / ".dockd").mkdir(parents=True)
+    (root / ".dockd/store.json").touch()
     return root
 
 

@@ -207,6 +207,19 @@ def test_a_store_that_is_not_mounted_is_told_and_not_made(register: Register, st
     tell(1)
     with pytest.raises(StoreMissing):
         mirror_ledger(register, store / "absent", "S1", ZoneInfo("Asia/Shanghai"))
+    assert not (store / "absent").exists()
+
+
+def test_a_mount_point_without_its_disk_takes_no_ledger(
+    register: Register, store: Path, tell: Tell, mirror: Mirror
+) -> None:
+    tell(1)
+    mirror()
+    os.rename(store, store.with_name("unmounted"))
+    store.mkdir()
+    tell(1)
+    with pytest.raises(StoreMissing):
+        mirror()
     assert not os.listdir(store)
 
 

@@ -88,13 +88,14 @@ def test_piped_it_is_quiet_but_for_the_journals_lines(bureau: Bureau) -> None:
 def test_a_person_reads_in_chinese_where_the_station_does(bureau: Bureau) -> None:
     bureau.record(8)
     shown = bureau.dockd("--lang", "zh", "offload", bureau.card).stdout
-    assert "可以取下" in shown
+    assert "记录仪可以取走" in shown
     assert "may be removed" not in shown
 
 
 def test_a_new_camera_needs_a_profile_file_in_the_configuration_folder_and_no_code(bureau: Bureau) -> None:
     path = "ACME/2107731.012345.20261123T080000.acm"
     bureau.lay(path, media("acme"))
+    bureau.lay("acme.id", b"version=1\n")
     before = bureau.dockd("offload", bureau.card, code=6)
     assert "not registered" in before.stderr
     folder = bureau.folder / "profiles"
