@@ -113,6 +113,7 @@ _FINDINGS = {
     "altered": N_("not what was stored."),
     "unreadable": N_("cannot be read."),
     "unregistered": N_("is not in the register."),
+    "unsealed": N_("is the right file, but was made writable."),
     "vanished": N_("vanished before it was stored."),
     "temp_vanished": N_("vanished before it was stored; its card is copied again when it comes back."),
     "temp_altered": N_("was changed before it was stored; its card is copied again when it comes back."),

@@ -149,11 +149,15 @@ def _columns() -> tuple[tuple[str, str], ...]:
 @pass_invocation
 def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
     from dockd.cli.output import print_summary
+    from dockd.register.records import places_of
 
     with invocation.station().register.read() as session:
         found = _find(session, record_id)
-    row = _row(found)
-    print_summary(row, [(name, value) for name, value in row.items()], as_json=as_json)
+        places = places_of(session, found.footage_id)
+    row = _row(found) | {"locations": [asdict(place) for place in places]}
+    lines = [(name, value) for name, value in row.items() if name != "locations"]
+    lines += [(_("place in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
+    print_summary(row, lines, as_json=as_json)
 
 
 @record.command(help=N_("Who said what of a record, when, with the values before and after."))

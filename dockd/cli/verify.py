@@ -10,32 +10,65 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
-from dockd.errors import Exit
+from dockd.errors import BadValue, Exit
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     from dockd.offload.examine import Audit, Fault, Watch
+    from dockd.register.station import Station
 
 
 @click.command(
     help=N_(
         "Read every stored file back from its medium and compare it with the register. Names what is missing, "
-        "altered, unreadable or not registered, and ends with 5 if anything is. Nothing in the store is changed."
+        "altered, unreadable or not registered, and ends with 5 if anything is. Nothing in the store is changed. "
+        "It can be stopped at any time: with --due the next call goes on where this one ended."
     )
 )
 @click.option("--since", metavar="T", help=N_("read only what was stored since then"))
+@click.option("--due", is_flag=True, help=N_("read only what was last read verify.every_days ago, the oldest first"))
+@click.option("--for", "span", metavar="SPAN", help=N_("with --due: begin no file after that long, such as 2h or 90m"))
 @json_option
 @pass_invocation
-def verify(invocation: Invocation, since: str | None, as_json: bool) -> None:
-    from dockd.offload.audit import audit_store
-
+def verify(invocation: Invocation, since: str | None, due: bool, span: str | None, as_json: bool) -> None:
+    if due and since:
+        raise click.UsageError(_("--due and --since exclude each other"))
+    if span and not due:
+        raise click.UsageError(_("--for is said together with --due"))
     when = invocation.parse_time(since) if since else None
+    until = invocation.now() + _parse_span(span) if span else None
     station = invocation.station()
     with _bar(quiet=as_json or not sys.stderr.isatty()) as watch:
-        audit = audit_store(station, since=when, watch=watch)
+        audit = _renew(station, until, watch) if due else _audit(station, when, watch)
     station.mirror_ledger()
     _report(audit, as_json)
-    sys.exit(Exit.PROOF_FAILED if audit.faults else Exit.DONE)
+    sys.exit(Exit.PROOF_FAILED if audit.disproven else Exit.DONE)
+
+
+def _audit(station: Station, since: datetime | None, watch: Watch) -> Audit:
+    from dockd.offload.audit import audit_store
+
+    return audit_store(station, since=since, watch=watch)
+
+
+def _renew(station: Station, until: datetime | None, watch: Watch) -> Audit:
+    from dockd.cli.output import say
+    from dockd.offload.audit import verify_due
+
+    if not station.settings.verify.every_days:
+        say(_("verify.every_days is 0: no file ever falls due."))
+    return verify_due(station, until=until, watch=watch)
+
+
+def _parse_span(text: str) -> timedelta:
+    from dockd.settings import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise BadValue(what=_("length of time"), value=text, expected=_("a number with s, m, h or d")) from None
 
 
 def _report(audit: Audit, as_json: bool) -> None:
@@ -45,14 +78,16 @@ def _report(audit: Audit, as_json: bool) -> None:
     summary: dict[str, Any] = {
         "checked": audit.checked,
         "bytes": audit.size,
-        "ok": not audit.faults,
+        "ok": not audit.disproven,
         "cached": audit.cached,
+        "left": audit.left,
     }
     summary |= {finding.value: [_row(fault) for fault in audit.of(finding)] for finding in Finding}
     lines = [
         (_("files read"), audit.checked),
         (_("bytes read"), audit.size),
         *((_finding_words()[finding.value], len(audit.of(finding))) for finding in Finding),
+        *([(_("still due"), audit.left)] if audit.left else []),
     ]
     if audit.faults and not as_json:
         columns = (("finding", _("finding")), ("location", _("file in the store")), ("reason", _("why")))

@@ -19,7 +19,7 @@ from dockd.offload.strangers import Search
 from dockd.register import alerts, holdings, renewals
 from dockd.register.holdings import Holding
 from dockd.register.renewals import Due
-from dockd.register.station import Station
+from dockd.register.station import MARKER, Station
 
 _PAGE = 100
 _GROUP_BYTES = 256 << 20  # what an interruption makes be read again, at most (or one file, if that is larger)
@@ -210,6 +210,8 @@ def _look_beside(reading: Reading, search: Search, group: list[Holding]) -> None
 
 def _settle_gone(session: Session, reading: Reading) -> None:
     """Alerts about what nobody registered are closed when it is not there any more."""
+    if not os.path.exists(f"{reading.root}/{MARKER}"):
+        return  # the store itself is gone
     for about, location in list(reading.standing.items()):
         if about.startswith("store:") and not os.path.lexists(f"{reading.root}/{location}"):
             reading.settle(session, about, "not there any more")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from dockd.errors import store_error
+from dockd.register.disk import MARKER
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _RENAME_NOREPLACE = 1
@@ -116,6 +117,19 @@ def make_directories(root: str, relative: str) -> None:
         with suppress(FileExistsError):
             os.mkdir(path, 0o750)
         fsync_directory(parent)
+
+
+def look(root: str, relative: str) -> os.stat_result | None:
+    """What stands at ``root/relative``, None if nothing does.
+
+    Raises StoreError when the store cannot say, also when it is not mounted: that is no answer.
+    """
+    with blaming_store(root):
+        try:
+            return os.lstat(f"{root}/{relative}")
+        except (FileNotFoundError, NotADirectoryError):
+            os.stat(f"{root}/{MARKER}")
+            return None
 
 
 def same_file(left: str, right: str) -> bool:

@@ -70,8 +70,8 @@ def recover_files(
 
 
 def _recover_one(held: HeldTemp, around: Surroundings, found: Recovered) -> None:
-    has_temp = os.path.lexists(f"{around.store}/{held.temp}") if held.temp else False
-    has_final = os.path.lexists(f"{around.store}/{held.final}") if held.final else False
+    has_temp = bool(held.temp and durable.look(around.store, held.temp))
+    has_final = bool(held.final and durable.look(around.store, held.final))
     if held.state is not TransferState.VERIFIED:
         if has_temp:
             found.kept.append(held.temp)
@@ -147,8 +147,9 @@ def _quarantine_strays(
 ) -> None:
     lying: list[str] = []
     for folder in sorted(folders):
-        if os.path.isdir(f"{around.store}/{folder}"):
-            lying += [f"{folder}/{name}" for name in os.listdir(f"{around.store}/{folder}") if is_temp(name)]
+        if durable.look(around.store, folder):
+            with durable.blaming_store(around.store):
+                lying += [f"{folder}/{name}" for name in os.listdir(f"{around.store}/{folder}") if is_temp(name)]
     # Asked after the listing: another visit names its temp in the register before it makes it.
     owned = live_temps()
     for relative in lying:

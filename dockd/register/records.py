@@ -466,6 +466,24 @@ def _records() -> Select[*tuple[Any, ...]]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredAt:
+    """One place of footage in the store: whether it was right when it was last looked at, and when that was proven."""
+
+    location: str
+    state: str
+    stored_at: datetime
+    verified_at: datetime
+
+
+def places_of(session: Session, footage_id: int) -> tuple[StoredAt, ...]:
+    """Every place of one file, the newest first: a file that was missing or altered was stored again elsewhere."""
+    rows = session.scalars(
+        select(LocationRow).where(LocationRow.footage_id == footage_id).order_by(LocationRow.id.desc())
+    )
+    return tuple(StoredAt(row.path, row.state, row.stored_at, row.verified_at) for row in rows)
+
+
 def newest_location() -> ScalarSelect[int | None]:
     """The id of the place where the footage of a query's row lies now (it may have been stored again)."""
     return (

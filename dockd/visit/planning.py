@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -77,13 +78,14 @@ def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> M
             session, card_instance=instance, recorder_id=numbers.recorder_id, paths=others
         )
         held = transfers.held_temps(session, card_instance=instance)
-    waiting = {
-        h.path: h
-        for h in held
-        if h.recorder_id == numbers.recorder_id and h.temp and os.path.isfile(f"{store}/{h.temp}")
-    }
+    waiting = {h.path: h for h in held if h.recorder_id == numbers.recorder_id and _is_file(store, h.temp)}
     places = {path: look_for(store, footage) for path, footage in known.items()}
     return Memory(known, places, waiting, held)
+
+
+def _is_file(store: str, temp: str) -> bool:
+    found = durable.look(store, temp) if temp else None
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def _agrees(entry: Entry, known: KnownFootage | None) -> bool:
@@ -198,7 +200,7 @@ def _set_aside(unfit: Sequence[HeldTemp], store: str) -> dict[int, str]:
     places: dict[int, str] = {}
     with durable.blaming_store(store):
         for held in unfit:
-            if held.temp and os.path.lexists(f"{store}/{held.temp}"):
+            if held.temp and durable.look(store, held.temp):
                 aside = f"{QUARANTINE}/{os.path.basename(held.temp)}"
                 places[held.observation_id] = durable.move_aside(store, held.temp, aside)
     return places

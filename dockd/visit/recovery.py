@@ -106,7 +106,7 @@ def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: G
 
 
 def _as_first_docked(session: Session, station: Station, visit: Unfinished, held: HeldTemp) -> HeldTemp:
-    """``held`` with the time at which this very file was first in a dock: earlier visits may have been cut short too."""
+    """``held`` with the time at which this very file was first in a dock: earlier visits may have been cut short."""
     if not plausible_mtime(held.mtime_ns, station.now(), mtime_is_wall=visit.mtime_is_wall, zone=station.zone):
         return held
     first = visits.first_docked(

@@ -18,7 +18,7 @@ from dockd.register.listings import Kept, Seen, VisitListing
 AT = datetime(2026, 11, 23, 2, 0, 0, 7, tzinfo=UTC)
 
 texts = st.none() | st.text(max_size=20)
-times = st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+times = st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 sizes = st.integers(0, 2**63 - 1)
 holes = st.lists(st.fixed_dictionaries({"offset": sizes, "length": sizes}), max_size=3).map(tuple)
 kept = st.builds(

@@ -1,8 +1,8 @@
 """A visit on the forgetful disk, what a power cut leaves of it, and whether every promise held.
 
 Two questions are asked of what a cut leaves. Does what is durable say anything that is not so
-(``broken_promises``, of the image alone)? And does a plain second visit end as if nothing had
-happened (``complaints``, of what that visit left)?
+(``Scene.broken``, of the image alone)? And does a plain second visit end as if nothing had happened
+(``Scene.complaints``, of what that visit left)?
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ import signal
 import sqlite3
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import structlog
-from dock import MTIME, Steps, make_station, open_dock, sha256
+from dock import MTIME, make_station, open_dock, sha256
 from forgetful import Disk, Manner, Trace, forgetful, say
-from medium import Image
+from medium import Fate, Image
 
 from dockd.errors import DockdError
 from dockd.offload import pipeline, reader
@@ -41,12 +42,11 @@ from dockd.visit.story import attend
 CHUNK, MARK_EVERY = 16 << 10, 64 << 10
 """Small, so that a file of 150 kB has two marks."""
 
+DOCKED = datetime.fromisoformat("2026-11-23T10:00:00+08:00")
 FOOTAGE = (".dat", ".mp4")
 """The extensions of what tests lay on cards."""
 
-
-def now() -> datetime:
-    return datetime.fromisoformat("2026-11-23T10:00:00+08:00")
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,15 @@ class Left:
 
 @dataclass(frozen=True)
 class Scene:
-    """A station as it is before a visit, and the card that is docked."""
+    """A station as it is before a visit, the card that is docked, and what is done: a visit, or ``program``."""
 
     folder: Path
     station: Path
     card: Path
+    at: datetime = DOCKED
+    program: Callable[[Scene, Path, Tell, Passed], None] | None = None
+
+    # --- the card ------------------------------------------------------------------------------------
 
     def lay(self, name: str, data: bytes | int, *, mtime_ns: int = MTIME) -> None:
         """Puts a file on the card (a number: so many bytes, always the same for a name and number)."""
@@ -85,70 +89,126 @@ class Scene:
         found = (path for path in sorted(self.card.rglob("*")) if path.is_file())
         return {str(path.relative_to(self.card)): sha256(path.read_bytes()) for path in found}
 
+    # --- running it on the forgetful disk --------------------------------------------------------------
+
     def record(
         self,
         *,
         manner: Manner | None = None,
-        before: Callable[[], None] = lambda: None,
-        passed: Passed = ignore,
+        before: Callable[[Tell], None] = lambda _: None,
+        trouble: type[Trouble] | None = None,
         killed_at: int | None = None,
-        visits: int = 1,
     ) -> Trace:
-        """Runs a visit on a forgetful copy of the station and returns all that it did.
+        """Runs the program on a forgetful copy of the station and returns all that it did.
 
-        ``before`` changes the child's world first. With ``killed_at`` a first visit is killed at that
-        call without a cut; the recorded run goes on with ``visits`` others.
+        ``before`` changes the child's world first. With ``killed_at`` a first run is killed at that call,
+        without a cut, and what is returned goes on with a second run.
         """
         with forgetful(self.station, self.folder / "mnt", manner) as disk:
+            passed = trouble(self.card, disk.path / "store") if trouble else ignore
             if killed_at is not None:
-                self._killed(disk, killed_at)
-            ended = 0
-            for _ in range(visits):
-                ended = in_child(lambda: self._run(disk.path, before, passed))[0]
-        if ended:
-            raise AssertionError(f"the recorded visit ended with {ended}")
+                self._kill(disk, killed_at)
+            ended, _ = in_child(lambda: self._run(disk.path, before, passed))
+        assert ended == 0, f"the recorded run ended with {ended}"
         return disk.trace()
 
-    def _killed(self, disk: Disk, number: int) -> None:
-        def life() -> None:
-            disk.kill_at(number, os.getpid(), cut=False)
-            visit(disk.path, self.card)
-
-        in_child(life)
-        disk.spare()  # threads are not always equally fast: it may have ended before that call
-
-    def _run(self, at: Path, before: Callable[[], None], passed: Passed) -> None:
-        before()
-        visit(at, self.card, passed=passed, tell=lambda word: say(at, word))
-        say(at, "returned")
-
     def cut_alive(self, number: int, *, manner: Manner | None = None) -> Trace:
-        """Runs a visit until the power goes at call ``number`` (its process is killed there and then)."""
+        """Runs the program until the power goes at call ``number`` (its process is killed there and then)."""
         with forgetful(self.station, self.folder / "mnt", manner) as disk:
 
             def life() -> None:
                 disk.kill_at(number, os.getpid(), cut=True)
-                self._run(disk.path, lambda: None, ignore)
+                self._run(disk.path, lambda _: None, ignore)
 
             in_child(life)
         return disk.trace()
 
-    def recover(self, image: Image) -> Left:
-        """Lays the image on a plain folder and runs a visit there, as the next start does."""
+    def _kill(self, disk: Disk, number: int) -> None:
+        def life() -> None:
+            disk.kill_at(number, os.getpid(), cut=False)
+            self._do(disk.path, lambda _: None, ignore)
+
+        in_child(life)
+        disk.spare()  # threads are not always equally fast: it may have ended before that call
+
+    def _run(self, at: Path, before: Callable[[Tell], None], passed: Passed) -> None:
+        def tell(word: str) -> None:
+            say(at, word)
+
+        before(tell)
+        self._do(at, tell, passed)
+        tell("returned")
+
+    def _do(self, at: Path, tell: Tell, passed: Passed) -> None:
+        if self.program:
+            self.program(self, at, tell, passed)
+        else:
+            visit(self, at, tell, passed)
+
+    # --- what a cut leaves -------------------------------------------------------------------------------
+
+    def broken(self, image: Image, said: Iterable[str] = ()) -> list[str]:
+        """What is durable (or was said before the cut) and is not so, save what was not so before the run."""
+        return sorted(set(broken_promises(image, self.truth(), set(said), self.folder)) - self._broken_before)
+
+    def recover(self, image: Image) -> Left | DockdError:
+        """Lays the image on a plain folder and runs a visit there, as the next start does; or why it cannot."""
         folder = image.lay(self.folder / "after")
         try:
             return self.attend(folder)
         finally:
             shutil.rmtree(folder)
 
-    def attend(self, folder: Path, passed: Passed = ignore) -> Left:
-        """A visit of the station in ``folder``, in a child; raises what it raised."""
-        ended, left = in_child(lambda: look(folder, self.card, passed))
-        if isinstance(left, Exception):
-            raise left
+    def attend(self, folder: Path) -> Left | DockdError:
+        """A visit of the station in ``folder``, in a child."""
+        ended, left = in_child(lambda: look(self, folder))
         assert ended == 0, ended
-        assert isinstance(left, Left)
         return left
+
+    def complaints(self, left: Left | DockdError) -> list[str]:
+        """What is not as it should be: the card's files each once and whole, nothing else, nobody alarmed."""
+        if isinstance(left, DockdError):
+            return [f"{left.name}: {left}"]
+        return [*left.faults, *left.problems, *self._of_files(left), *self._of_store(left)]
+
+    def _of_files(self, left: Left) -> Iterator[str]:
+        files = {file["path"]: (file["outcome"], file["sha256"]) for file in left.shown["files"]}
+        for path, digest in self.truth().items():
+            outcome, found = files.get(path, (None, None))
+            if outcome not in ("stored", "already_stored") or found != digest:
+                yield f"{path} is {outcome}"
+        if left.shown["outcome"] != "complete" or not left.shown["safe_at"]:
+            yield f"the visit is {left.shown['outcome']}, safe at {left.shown['safe_at']}"
+
+    def _of_store(self, left: Left) -> Iterator[str]:
+        usual = self.usual
+        if left.footage != usual.footage:
+            yield f"lost {usual.footage - left.footage}, too many {left.footage - usual.footage}"
+        for path in left.files:
+            if (path.endswith(".part") or "quarantine" in path) and path not in usual.files:
+                yield f"left over: {path}"
+        yield from (f"alarm: {kind}" for kind in left.alarms - usual.alarms)
+
+    @cached_property
+    def usual(self) -> Left:
+        """What a visit leaves when nothing happens."""
+        shutil.copytree(self.station, self.folder / "usual")
+        left = self.attend(self.folder / "usual")
+        shutil.rmtree(self.folder / "usual")
+        assert isinstance(left, Left), left
+        return left
+
+    @cached_property
+    def _broken_before(self) -> set[str]:
+        image = Trace(self.station, []).at(0, Fate("all"))
+        return set(broken_promises(image, self.truth(), set(), self.folder))
+
+    def on(self, image: Image, name: str) -> Scene:
+        """The same card at the station that a cut left."""
+        return replace(self, station=image.lay(self.folder / name))
+
+
+# --- scenes -----------------------------------------------------------------------------------------------
 
 
 def some_bytes(name: str, size: int) -> bytes:
@@ -156,19 +216,35 @@ def some_bytes(name: str, size: int) -> bytes:
     return hashlib.shake_128(name.encode()).digest(size)
 
 
-def make_scene(folder: Path, station: Path) -> Scene:
-    """An empty card at ``station`` in ``folder``."""
-    scene = Scene(folder, station, folder / "card")
+def make_scene(folder: Path, lay: Callable[[Scene], Scene]) -> Scene:
+    """A station with the recorder YS-07 in ``folder``, which is made, and the card that ``lay`` fills.
+
+    The station was made a month ago, so that its next visit begins a new file of the ledger's mirror.
+    """
+    folder.mkdir()
+    make_station(folder / "station", now=lambda: DOCKED - timedelta(days=31))
+    scene = Scene(folder, folder / "station", folder / "card")
     scene.card.mkdir()
-    return scene
+    return lay(scene)
 
 
 def small_card(scene: Scene) -> Scene:
     """A few files: two with equal bytes, one empty, one with two journal marks."""
+    scene.lay("DCIM/101/LONG.dat", 150_000)
+    return short_card(scene)
+
+
+def short_card(scene: Scene) -> Scene:
+    """The same without the long one: no marks."""
     scene.lay("DCIM/100/A.dat", 700)
     scene.lay("DCIM/100/B.dat", b"equal bytes are not equal recordings")
     scene.lay("DCIM/101/C.dat", b"equal bytes are not equal recordings")
     scene.lay("DCIM/101/EMPTY.dat", b"")
+    return scene
+
+
+def long_card(scene: Scene) -> Scene:
+    """One file with two journal marks."""
     scene.lay("DCIM/101/LONG.dat", 150_000)
     return scene
 
@@ -180,13 +256,21 @@ def returning_card(scene: Scene) -> Scene:
     scene.lay("DCIM/100/TOUCHED.dat", 800)
     scene.lay("DCIM/100/LOST.dat", 900)
     scene.lay(name.format(""), 1000)
-    shown = scene.attend(scene.station).shown
-    lost = next(file["location"] for file in shown["files"] if file["path"].endswith("LOST.dat"))
+    first = scene.attend(scene.station)
+    assert isinstance(first, Left)
+    lost = next(file["location"] for file in first.shown["files"] if file["path"].endswith("LOST.dat"))
     (scene.station / "store" / lost).unlink()
     scene.lay("DCIM/100/TOUCHED.dat", 800, mtime_ns=MTIME + 10**9)
     scene.lay(name.format("IMP"), some_bytes(name.format(""), 1000))
     scene.lay("DCIM/100/NEW.dat", 600)
-    return scene
+    return replace(scene, at=DOCKED + timedelta(days=1))
+
+
+def idle_card(scene: Scene) -> Scene:
+    """A card of which everything was stored the day before."""
+    scene.lay("DCIM/100/KNOWN.dat", 700)
+    scene.attend(scene.station)
+    return replace(scene, at=DOCKED + timedelta(days=1))
 
 
 def worn_card(scene: Scene) -> Scene:
@@ -196,18 +280,26 @@ def worn_card(scene: Scene) -> Scene:
     return scene
 
 
+def mirror_only(scene: Scene) -> Scene:
+    """No visit: only what the ledger lacks in the store is mirrored."""
+    short_card(scene)
+    for number in range(6):
+        _tell_ledger(scene, number)
+    return replace(scene, program=_mirror)
+
+
 class Trouble:
     """While ``worn_card`` is copied, A's temp is altered on the medium before it is read back, and B grows."""
 
-    def __init__(self, scene: Scene, store: Path) -> None:
-        self._scene, self._store = scene, store
+    def __init__(self, card: Path, store: Path) -> None:
+        self._growing, self._store = card / "DCIM/100/B.dat", store
         self._altered = self._grown = False
 
     def __call__(self, step: Step) -> None:
         temps = {path.name: path for path in (self._store / "footage").rglob("*.dat.part")}
         if step is Step.TEMP_CREATED and len(temps) == 2 and not self._grown:
             self._grown = True
-            with (self._scene.card / "DCIM/100/B.dat").open("ab") as file:
+            with self._growing.open("ab") as file:
                 file.write(b"more")
         if step is Step.TEMP_SYNCED and not self._altered:
             self._altered = True
@@ -215,7 +307,10 @@ class Trouble:
                 file.write(b"!")
 
 
-def visit(folder: Path, card: Path, *, passed: Passed = ignore, tell: Callable[[str], None] = lambda _: None) -> int:
+# --- what runs ----------------------------------------------------------------------------------------------
+
+
+def visit(scene: Scene, folder: Path, tell: Tell, passed: Passed) -> int:
     """One visit by the real story, with small buffers and marks; ``tell`` hears when "safe to remove" is said."""
     structlog.configure(processors=[_drop])
     pipeline.CHUNK, reader.MARK_EVERY = CHUNK, MARK_EVERY
@@ -224,9 +319,9 @@ def visit(folder: Path, card: Path, *, passed: Passed = ignore, tell: Callable[[
         if progress.phase is Phase.SAFE:
             tell("safe")
 
-    station = open_dock(folder, card, now=now).station
+    station = open_dock(folder, scene.card, now=lambda: scene.at).station
     try:
-        request = VisitRequest(str(card), device_no="YS-07")
+        request = VisitRequest(str(scene.card), device_no="YS-07")
         return attend(station, request, meter=Meter(hear), guards=Guards(passed=passed))
     finally:
         station.close()
@@ -236,13 +331,13 @@ def _drop(*_: Any) -> Any:
     raise structlog.DropEvent
 
 
-def look(folder: Path, card: Path, passed: Passed) -> Left | DockdError:
+def look(scene: Scene, folder: Path) -> Left | DockdError:
     """A visit, and all that can be said afterwards."""
     try:
-        number = visit(folder, card, passed=passed)
+        number = visit(scene, folder, lambda _: None, ignore)
     except DockdError as error:
         return error
-    dock = open_dock(folder, card, now=now)
+    dock = open_dock(folder, scene.card, now=lambda: scene.at)
     try:
         audit = audit_store(dock.station)
         dock.station.mirror_ledger()
@@ -262,6 +357,23 @@ def look(folder: Path, card: Path, passed: Passed) -> Left | DockdError:
         )
     finally:
         dock.station.close()
+
+
+def _mirror(scene: Scene, folder: Path, tell: Tell, passed: Passed) -> None:
+    dock = open_dock(folder, scene.card, now=lambda: scene.at)
+    dock.station.mirror_ledger()
+    dock.station.close()
+
+
+def _tell_ledger(scene: Scene, number: int) -> None:
+    from dockd.nouns import Recorder
+    from dockd.register import recorders
+
+    dock = open_dock(scene.station, scene.card, now=lambda: scene.at)
+    with dock.station.register.write() as session:
+        one = Recorder(f"YS-1{number}", f"210774{number}")
+        recorders.add_recorder(session, one, station_no="S1", now=scene.at, actor="person:tester")
+    dock.station.close()
 
 
 def in_child(life: Callable[[], Any]) -> tuple[int, Any]:
@@ -287,39 +399,18 @@ def in_child(life: Callable[[], Any]) -> tuple[int, Any]:
     return ended, pickle.loads(answer) if answer else None
 
 
-# --- after the second visit ------------------------------------------------------------------------------
+# --- the image alone ----------------------------------------------------------------------------------------
 
 
-def complaints(left: Left, truth: dict[str, str], usual: Left) -> list[str]:
-    """What is not as it should be: the card's files each once and whole, nothing else, nobody alarmed."""
-    outcomes = {file["path"]: file["outcome"] for file in left.shown["files"]}
-    digests = {file["path"]: file["sha256"] for file in left.shown["files"]}
-    found = [*left.faults, *left.problems]
-    found += [
-        f"{path} is {outcome}" for path, outcome in outcomes.items() if outcome not in ("stored", "already_stored")
-    ]
-    if digests != truth:
-        found.append("the visit's digests are not those of the card")
-    if left.shown["outcome"] != "complete":
-        found.append(f"the visit is {left.shown['outcome']}")
-    if left.footage != usual.footage:
-        found.append(f"lost {usual.footage - left.footage}, too many {left.footage - usual.footage}")
-    strays = [path for path in left.files if path.endswith(".part") or "quarantine" in path]
-    found += [f"left over: {path}" for path in strays if path not in usual.files]
-    found += [f"alarm: {kind}" for kind in left.alarms - usual.alarms]
-    return found
-
-
-# --- the image alone ---------------------------------------------------------------------------------------
-
-
-def broken_promises(image: Image, card: dict[str, str], said: list[str], folder: Path) -> list[str]:
+def broken_promises(image: Image, card: dict[str, str], said: set[str], folder: Path) -> Iterator[str]:
     """What the durable register (or the program, before the cut) promises, and the durable store does not keep."""
     with _register(image, folder) as register:
         asked = _Asked(image, register)
-        found = [*asked.of_footage(), *asked.of_temps(), *asked.of_companions(), *asked.of_mirror("returned" in said)]
-        found += asked.of_safe(card, "safe" in said)
-        return found
+        yield from asked.of_footage()
+        yield from asked.of_temps()
+        yield from asked.of_companions()
+        yield from asked.of_mirror("returned" in said)
+        yield from asked.of_safe(card, "safe" in said)
 
 
 @contextlib.contextmanager
@@ -371,7 +462,7 @@ class _Asked:
         yield from (f"transfer {row[0]} is called stored and has no footage" for row in self._rows(query))
 
     def of_temps(self) -> Iterator[str]:
-        """Verified rows have their file under one of its names; journal marks have their bytes."""
+        """Verified rows have their file under one of its names; marks have their bytes; ended visits have no rest."""
         for row in self._rows("SELECT temp, final, sha256 FROM transfer WHERE state = 'verified'"):
             if not (self._holds(row["temp"], row["sha256"]) or self._holds(row["final"], row["sha256"])):
                 yield f"{row['final']} is called verified and is gone"
@@ -382,9 +473,14 @@ class _Asked:
         for temp, offset, digest in self._rows(query):
             if sha256((self._data(temp) or b"")[:offset]) != digest:
                 yield f"{temp} has not the bytes that its mark at {offset} promises"
+        query = (
+            "SELECT t.temp FROM transfer t JOIN visit v ON v.id = t.visit_id"
+            " WHERE t.state = 'done' AND t.temp IS NOT NULL AND v.state = 'ended'"
+        )
+        yield from (f"{row[0]} was removed and is back" for row in self._rows(query) if self._data(row[0]) is not None)
 
     def of_companions(self) -> Iterator[str]:
-        """Sidecars and manifests that the register names."""
+        """Sidecars, manifests and listings that the register names."""
         for place, digest in self._rows("SELECT path, sha256 FROM sidecar"):
             if not self._holds(place, digest):
                 yield f"sidecar {place} is registered and is not there whole"
@@ -392,6 +488,13 @@ class _Asked:
             lines = (self._data(place) or b"").decode().splitlines()
             if not lines or not all(self._holds(line[66:], line[:64]) for line in lines):
                 yield f"manifest of visit {number} is registered and does not pass"
+        query = (
+            "SELECT json_extract(line, '$.data.listing.path'), json_extract(line, '$.data.listing.sha256') FROM event"
+            " WHERE kind = 'visit.ended' AND json_extract(line, '$.data.listing') IS NOT NULL"
+        )
+        for place, digest in self._rows(query):
+            if not self._holds(place, digest):
+                yield f"listing {place} is registered and is not there whole"
 
     def of_mirror(self, returned: bool) -> Iterator[str]:
         """The mirror never leads, and holds everything once a visit has returned."""
@@ -403,38 +506,14 @@ class _Asked:
         if len(whole) > len(told):
             yield f"the mirror leads by {len(whole) - len(told)} lines"
         if returned and whole != told:
-            yield "the visit has returned and the mirror is not whole"
+            yield "the program has returned and the mirror is not whole"
 
     def of_safe(self, card: dict[str, str], said: bool) -> Iterator[str]:
         """Law 3: once safe is said or written, every file of the card is stored."""
-        query = "SELECT count(*) FROM visit WHERE safe_at IS NOT NULL AND state != 'open'"
-        stored = Counter(row[0] for row in self._rows("SELECT sha256 FROM footage"))
-        lacking = set(card.values()) - set(stored)
-        written = self._rows(query)[0][0]
+        newest = self._rows("SELECT safe_at FROM visit ORDER BY id DESC LIMIT 1")
+        written = bool(newest and newest[0]["safe_at"])
+        lacking = set(card.values()) - {row[0] for row in self._rows("SELECT sha256 FROM footage")}
         if (said or written) and lacking:
             yield f"safe to remove, and {len(lacking)} files are not stored"
         if said and not written:
             yield "safe to remove was said before it was durable"
-
-
-def founded(folder: Path) -> Path:
-    """A station with the recorder YS-07, closed; made a month ago, so that a visit begins a new file of the ledger."""
-    make_station(folder, now=lambda: now() - timedelta(days=31))
-    return folder
-
-
-__all__ = [
-    "CHUNK",
-    "MARK_EVERY",
-    "Left",
-    "Scene",
-    "Step",
-    "Steps",
-    "broken_promises",
-    "complaints",
-    "founded",
-    "in_child",
-    "make_scene",
-    "small_card",
-    "some_bytes",
-]

@@ -6,26 +6,27 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import FrameType
 from typing import Any
 
+LEFT_OUT = "left out"
 _PLUMBING = ("offload.durable", "register.disk", "export.atomic")
 """Rooms whose functions sync for others: the place is who called them."""
 
 
 def place_of(frame: FrameType | None) -> str:
-    """Who syncs: the functions of the code under test from the one that has a reason inwards."""
-    names: list[str] = []
+    """Who syncs: the function of the code under test that has a reason, and the plumbing that it called."""
+    inner = ""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
+        room, function = module.removeprefix("dockd."), frame.f_code.co_name
         if module.startswith("dockd."):
-            room = module.removeprefix("dockd.")
-            names.append(f"{room}.{frame.f_code.co_name}")
             if room not in _PLUMBING:
-                break
+                return f"{room}.{function}{inner}"
+            inner = f" > {function}"
         frame = frame.f_back
-    return " > ".join(reversed(names))
+    return inner
 
 
 def on_each_sync(decide: Callable[[str], bool]) -> None:
@@ -43,9 +44,15 @@ def _asking(real: Callable[[int], None], decide: Callable[[str], bool]) -> Calla
     return sync
 
 
-def leave_out(place: str) -> None:
-    """The sync of ``place`` is not done any more."""
-    on_each_sync(lambda found: found != place)
+def leave_out(places: Collection[str], tell: Callable[[str], None]) -> None:
+    """The syncs of ``places`` are not done any more; ``tell`` hears of each that is not."""
+
+    def decide(found: str) -> bool:
+        if found in places:
+            tell(LEFT_OUT)
+        return found not in places
+
+    on_each_sync(decide)
 
 
 def weaken_register(level: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dockd.offload.channel import Channel, Stopped
 
-PATIENCE_S = 10  # never waited for: a thread that needs it is a hang
+PATIENCE_S = 60  # never waited for: a thread that needs it is a hang
 
 
 class Thread:

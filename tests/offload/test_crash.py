@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 
 import pytest
-from dock import Dock, Steps
+from dock import Dock, Steps, make_station, open_dock
 
 from dockd.offload.steps import Step
 
@@ -60,6 +62,20 @@ def test_crashes_one_after_the_other_until_the_visit_gets_through_lose_nothing(
         dock.crash(rng.choice([Step.CHUNK_WRITTEN, Step.MARK_KEPT, Step.READ_BACK, Step.RENAMED]), rng.randint(1, 3))
         dock.require_no_false_word()
     dock.require_complete(dock.visit(passed=counted))
+
+
+@pytest.mark.postgresql
+def test_crashes_lose_nothing_where_the_register_is_postgresql(
+    postgresql_url: str, tmp_path: Path, clock: Callable[[], datetime]
+) -> None:
+    make_station(tmp_path / "station", now=clock, register=postgresql_url)
+    dock = open_dock(tmp_path / "station", tmp_path / "files", now=clock)
+    a_mix(dock)
+    for step in (Step.MARK_KEPT, Step.READ_BACK, Step.VERIFIED_KEPT, Step.RENAMED, Step.STORED_KEPT):
+        assert dock.crash(step)
+        dock.require_no_false_word()
+    dock.require_complete(dock.visit())
+    dock.station.close()
 
 
 def test_the_bytes_before_a_mark_are_not_copied_again(dock: Dock) -> None:

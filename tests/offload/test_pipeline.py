@@ -27,7 +27,7 @@ from dockd.errors import (
     StoreMissing,
     StoreReadOnly,
 )
-from dockd.offload import books, durable
+from dockd.offload import books, durable, pipeline
 from dockd.offload.steps import Step
 from dockd.register.tables import EventRow, JournalRow, LocationRow, TransferRow
 from dockd.settings import Reserve
@@ -121,7 +121,7 @@ def test_many_small_files_share_commits(dock: Dock, monkeypatch: pytest.MonkeyPa
         if steps.counts[Step.SOURCE_READ] == 60:
             all_read.set()
         if step is Step.TEMP_SYNCED:
-            assert all_read.wait(10)  # the first proof waits until everything else could be waiting, too
+            assert all_read.wait(60)  # the first proof waits until everything else could be waiting, too
 
     dock.require_complete(dock.visit(passed=passed))
     assert sum(calls) == 60
@@ -155,7 +155,7 @@ def test_a_copy_for_the_important_mark_is_one_recording_also_within_one_visit(
         if steps.counts[Step.SOURCE_READ] == 2:
             all_read.set()
         if step is Step.TEMP_SYNCED:
-            assert all_read.wait(10)
+            assert all_read.wait(60)
 
     steps = Steps()
     shown = dock.visit(passed=passed)
@@ -505,33 +505,62 @@ def require_no_threads() -> None:
     assert [thread.name for thread in threading.enumerate() if thread.daemon] == []
 
 
-@pytest.mark.root
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-def test_a_store_that_is_unmounted_is_missing_and_nothing_is_written_where_it_was(
-    dock: Dock, store_on: Callable[[Path], None], tmp_path: Path
-) -> None:
-    # The directory under the mount point looks like an empty store on the wrong disk.
-    for name in "ABCDEF":
-        dock.lay(f"{name}.dat", 400_000)
-    image, at = tmp_path / "image", tmp_path / "disk"
-    under = at / "store/footage/2026/11/23/YS-07"  # where a visit of today would write
+@pytest.fixture
+def under(dock: Dock, tmp_path: Path) -> Iterator[Path]:
+    """The store is a mounted disk; under its mount point lies the folder where a visit of today would write."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    at = tmp_path / "disk"
+    under = at / "store/footage/2026/11/23/YS-07"
     under.mkdir(parents=True)
-    with disks.ext4(image, at, size=16 * MIB) as disk:
-        store_on(disk)
-        steps = Steps()
+    with disks.ext4(tmp_path / "image", at, size=16 * MIB) as disk:
+        shutil.copytree(dock.store, disk / "store")
+        dock.change("store", root=disk / "store")
+        yield under
 
-        def passed(step: Step) -> None:
-            steps(step)
-            if step is Step.TEMP_CREATED and steps.counts[step] == 3:
-                disks.detach(disk)
 
-        with pytest.raises(StoreMissing):
-            dock.visit(passed=passed)
-        require_no_threads()
+def require_nothing_lost(dock: Dock, under: Path) -> None:
+    """Not a byte is on the wrong disk, no false word was said, and with the disk back the visit ends complete."""
+    require_no_threads()
     assert sum(path.stat().st_size for path in under.iterdir()) == 0
-    with disks.ext4(image, at, size=0):
+    at = dock.store.parent
+    with disks.ext4(at.with_name("image"), at, size=0):
         dock.require_no_false_word()
         dock.require_complete(dock.visit())
+
+
+@pytest.mark.root
+def test_a_store_that_is_unmounted_before_the_copy_is_missing(dock: Dock, under: Path) -> None:
+    # The directory under the mount point looks like an empty store on the wrong disk.
+    dock.lay("A.dat", 400_000)
+    with pytest.raises(StoreMissing):
+        dock.visit(passed=Steps({Step.PLAN_KEPT: lambda: disks.detach(dock.store.parent)}))
+    require_nothing_lost(dock, under)
+
+
+@pytest.mark.root
+def test_a_store_that_is_unmounted_between_two_files_is_missing(
+    dock: Dock, under: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock.lay("A.dat", 1000)
+    for name in "BCDEF":
+        dock.lay(f"{name}.dat", 900_000)  # more than what may be read ahead
+    stopped = threading.Event()
+    stop = pipeline._Run._stop
+    monkeypatch.setattr(pipeline._Run, "_stop", lambda self: (stop(self), stopped.set()))
+    steps = Steps()
+
+    def passed(step: Step) -> None:
+        steps(step)
+        if step is Step.TEMP_CREATED and steps.counts[step] == 2:
+            disks.detach(dock.store.parent)
+        if step is Step.TEMP_SYNCED:
+            stopped.wait(60)  # the prover would notice: the writer must
+
+    with pytest.raises(StoreMissing):
+        dock.visit(passed=passed)
+    assert steps.counts[Step.TEMP_CREATED] == 2
+    require_nothing_lost(dock, under)
 
 
 def test_a_file_that_nobody_knows_under_the_final_name_is_never_replaced(dock: Dock) -> None:
@@ -704,10 +733,17 @@ def test_an_interrupt_stops_the_copy_before_it_reaches_the_caller(dock: Dock) ->
     dock.lay_many(10)
     main = threading.main_thread().ident
     assert main is not None
+    done: list[str] = []
+
+    def interrupt() -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        done.append(sha256(bytes(64 * MIB)))  # the caller could be far away by now
+
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
     try:
         with pytest.raises(KeyboardInterrupt):
-            dock.visit(passed=Steps({Step.MARK_KEPT: once(lambda: signal.pthread_kill(main, signal.SIGINT))}))
+            dock.visit(passed=Steps({Step.MARK_KEPT: once(interrupt)}))
+        assert done, "who was writing has ended"
     finally:
         signal.signal(signal.SIGINT, before)
     require_no_leftovers(dock)

@@ -217,14 +217,14 @@ def first(items: Iterable[Any]) -> Any:
 STATION_YAML = """\
 agency: {name: Test Bureau, station_no: S1, language: en}
 store: {root: store, reserve: 0}
-register: {url: "sqlite:///register.db", wait_s: 2}
+register: {url: "%s"}
 """
 
 
-def make_station(folder: Path, *, now: Callable[[], datetime]) -> None:
-    """A station with the recorder YS-07 in ``folder``, closed: it can be copied as a folder."""
+def make_station(folder: Path, *, now: Callable[[], datetime], register: str = "sqlite:///register.db") -> None:
+    """A station with the recorder YS-07 in ``folder``, closed: on SQLite it can be copied as a folder."""
     folder.mkdir()
-    (folder / "dockd.yaml").write_text(STATION_YAML, encoding="utf-8")
+    (folder / "dockd.yaml").write_text(STATION_YAML % register, encoding="utf-8")
     station = create_station(load_settings(folder / "dockd.yaml"), now=now, actor="person:tester")
     with station.register.write() as session:
         recorder = Recorder("YS-07", "2107731")

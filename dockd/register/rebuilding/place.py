@@ -12,7 +12,6 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import URL
@@ -139,6 +138,8 @@ def _settle(temp: str) -> None:
 
 
 def _remove(temp: str) -> None:
-    for suffix in _BESIDE:
+    """Whatever a making has left, this one or one that a crash cut short."""
+    folder, name = os.path.split(temp)
+    for leftover in [entry for entry in os.listdir(folder) if entry.startswith(name)]:
         with suppress(FileNotFoundError):
-            Path(temp + suffix).unlink()
+            os.unlink(f"{folder}/{leftover}")
