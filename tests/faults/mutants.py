@@ -840,7 +840,7 @@ class Copy:
 
     def _pytest(self, *said: str, patience_s: float | None = PATIENCE_S) -> tuple[int, list[str]] | None:
         """Exit code and lines; None where it hung."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *said]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *said]
         command += [word for test in self.failing for word in ("--deselect", test)]
         # Bytecode is told stale by the second: a mutant of equal length would go unnoticed.
         surroundings = os.environ | {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -124,6 +124,7 @@ def spy_on_names(medium: Medium, patch: pytest.MonkeyPatch) -> None:
             paths = [os.path.join(medium.store, os.fsdecode(path)) for path in args[:count]]
             medium.change_name(*paths)
             if count == 2:
+                medium.require_bytes(paths[0], "name")  # nothing has its final name before it is whole on the medium
                 carry_over(medium, *paths)
             return result
 

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("small_chunks", "deadline")
 
 MIB = 1 << 20
 
-TEMP, SIDECAR, MANIFEST, LISTING, LEDGER = r"\.mp4\.part$", r"\.xmp", r"\.sha256", r"visit-\d+\.json", r"\.jsonl"
+TEMP, SIDECAR, MANIFEST, LISTING, LEDGER = r"\.dat\.part$", r"\.xmp", r"\.sha256", r"visit-\d+\.json", r"\.jsonl"
 WRITTEN = {"copy": TEMP, "sidecar": SIDECAR, "manifest": MANIFEST, "listing": LISTING, "ledger": LEDGER}
 """Everything that a visit writes into the store."""
 
@@ -197,7 +197,7 @@ CALLS = {
     "the first sync of a temp": Refusal("fsync", on=TEMP),
     "a mark's sync": Refusal("fsync", on=TEMP, after=4),
     "reading back": Refusal("read", on=TEMP),
-    "the final name": Refusal("rename", on=r"\.mp4$"),
+    "the final name": Refusal("rename", on=r"\.dat$"),
     "the sync of the folder": Refusal("fsyncdir", on="YS-07$", after=1),
     "writing a sidecar": Refusal("write", on=SIDECAR),
     "the sync of a sidecar": Refusal("fsync", on=SIDECAR, after=2),
@@ -246,7 +246,7 @@ def test_a_store_that_cannot_say_what_it_holds_is_not_taken_for_an_empty_one(
         card.heal()
         failing.refuse(Refusal("getattr", on=TEMP))
         fails(bureau, StoreFailing)
-        failing.refuse(Refusal("getattr", on=r"\.mp4$"))
+        failing.refuse(Refusal("getattr", on=r"\.dat$"))
         fails(bureau, StoreFailing)
         failing.heal()
         assert temp.exists()

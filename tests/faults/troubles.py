@@ -9,10 +9,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bureau import Bureau, media
+from bureau import DOCKED, Bureau, media, name_of
 from sqlalchemy import select
 
 from dockd.errors import DockdError
@@ -50,11 +51,13 @@ def nth(number: int, act: Callable[[], object]) -> Callable[[], None]:
 
 
 def lay_card(bureau: Bureau, *, large: int = 3 * MIB) -> dict[str, str]:
-    """Two small recordings, a large one, and another small one after it on the card; returns their digests."""
-    bureau.record(8.0, media("first", 50_000))
-    bureau.record(8.1, media("second", 70_000))
-    bureau.record(9.0, media("large", large))
-    bureau.record(9.5, media("last", 60_000))
+    """Two small files, a large one, and another small one after it on the card; returns their digests.
+
+    A recorder's files by their names, but not of a kind that parsers are asked about: these tests are about bytes.
+    """
+    for minutes, size in ((0, 50_000), (5, 70_000), (60, large), (90, 60_000)):
+        at = DOCKED - timedelta(hours=2) + timedelta(minutes=minutes)
+        bureau.lay(f"DCIM/100ANDRO/{name_of(at)}".replace(".mp4", ".dat"), media(f"{minutes}", size), at=at)
     return truth(bureau)
 
 

@@ -45,9 +45,11 @@ def media(text: str | bytes = b"", size: int = 0) -> bytes:
     return HEADER + (text.encode() if isinstance(text, str) else text).ljust(size, b".")
 
 
-def name_of(at: datetime, *, number: int = 1, serial: str = "2107731", badge: str = "012345", mark: str = "") -> str:
+def name_of(
+    at: datetime, *, number: int = 1, serial: str = "2107731", badge: str = "012345", mark: str = "", ext: str = "mp4"
+) -> str:
     """A file name as the recorders of this bureau write it, ``at`` being their wall clock."""
-    return f"{serial}_{badge}_{at:%Y%m%d%H%M%S}_{number:04d}{mark}.mp4"
+    return f"{serial}_{badge}_{at:%Y%m%d%H%M%S}_{number:04d}{mark}.{ext}"
 
 
 def found_bureau(folder: Path, configuration: str = STATION_YAML) -> None:
@@ -99,7 +101,10 @@ class Bureau:
         day: int = 23,
         **said: Any,
     ) -> str:
-        """A recording of ``hour`` o'clock on the recorder's clock; returns its path on the card."""
+        """A recording of ``hour`` o'clock on the recorder's clock; returns its path on the card.
+
+        With ``ext="log"`` a file of the same name that is no recording, so that no parser is asked about it.
+        """
         at = datetime(2026, 11, day, tzinfo=BEIJING) + timedelta(hours=hour)
         path = f"{folder}/{name_of(at, **said)}"
         self.lay(path, media(path) if data is None else data, at=at + timedelta(seconds=5))

@@ -29,38 +29,38 @@ SECRET = b"not on the card"
 
 NAMES = {
     "not UTF-8": b"\xff\xfe\x80.mp4",
-    "GB18030": "执法记录".encode("gb18030") + b".mp4",
-    "half a character": "王".encode()[:2] + b".mp4",
-    "an encoded surrogate": b"\xed\xb2\x80.mp4",
+    "GB18030": "执法记录".encode("gb18030") + b".log",
+    "half a character": "王".encode()[:2] + b".log",
+    "an encoded surrogate": b"\xed\xb2\x80.log",
     "newline": b"two\nlines.mp4",
-    "carriage return and tab": b"a\r\tb.mp4",
-    "escape sequence": b"\x1b[2J\x1b[31mred.mp4",
-    "right to left": "gpj.\u202e4pm.mp4".encode(),
+    "carriage return and tab": b"a\r\tb.log",
+    "escape sequence": b"\x1b[2J\x1b[31mred.log",
+    "right to left": "gpj.\u202e4pm.log".encode(),
     "leading dash": b"-rf.mp4",
     "double dash": b"--help",
-    "parent and more": b"..mp4",
+    "parent and more": b"..log",
     "three dots": b"...",
     "dots and a blank": b".. ",
-    "hidden": b".hidden.mp4",
-    "255 bytes": b"x" * 251 + b".mp4",
-    "255 bytes of Chinese": "长".encode() * 83 + b"xx.mp4",
-    "formula": b"=cmd|' C'!A0.mp4",
-    "formula with plus": b"+1+1.mp4",
-    "formula with at": b"@SUM(1).mp4",
-    "quotes and commas": b"\"a\",'b';c.mp4",
-    "backslashes": b"C:\\new\\x41.mp4",
-    "percent and braces": b"%s{0}{path}%n.mp4",
-    "markup": b"[bold red]x[/] <b>&amp;</b>.mp4",
+    "hidden": b".hidden.log",
+    "255 bytes": b"x" * 251 + b".log",
+    "255 bytes of Chinese": "长".encode() * 83 + b"xx.log",
+    "formula": b"=cmd|' C'!A0.log",
+    "formula with plus": b"+1+1.log",
+    "formula with at": b"@SUM(1).log",
+    "quotes and commas": b"\"a\",'b';c.log",
+    "backslashes": b"C:\\new\\x41.log",
+    "percent and braces": b"%s{0}{path}%n.log",
+    "markup": b"[bold red]x[/] <b>&amp;</b>.log",
     "a temp's name": b"S1-20261123-000001-00001.mp4.part",
     "a manifest's name": b"visit-000001.sha256",
     "no extension": b"NOEXT",
     "a long extension": b"a.mp4mp4mp4mp4",
-    "lower twin": b"twin.mp4",
+    "lower twin": b"twin.log",
     "upper twin": b"TWIN.MP4",
     "blank": b" ",
-    "emoji": "📹.mp4".encode(),
-    "zero width": "a\u200bb.mp4".encode(),
-    "shell": b"$(touch x)`id`;&|.mp4",
+    "emoji": "📹.log".encode(),
+    "zero width": "a\u200bb.log".encode(),
+    "shell": b"$(touch x)`id`;&|.log",
 }
 
 
@@ -116,7 +116,7 @@ def test_the_table_has_one_line_for_each_file_and_no_control_character(seen: See
     assert "\u202e" not in seen.table
     assert body.count("stored and verified") == len(NAMES)
     assert len(body.strip().splitlines()) == len(NAMES) + 1
-    for name in (b"-rf.mp4", b"...", b"[bold red]x[/] <b>&amp;</b>.mp4", b"two\nlines.mp4", b"x" * 251 + b".mp4"):
+    for name in (b"-rf.mp4", b"...", b"[bold red]x[/] <b>&amp;</b>.log", b"two\nlines.mp4", b"x" * 251 + b".log"):
         assert display_path(b"DCIM/" + name) in body
 
 
@@ -125,13 +125,13 @@ def test_no_name_from_a_card_is_part_of_a_path_in_the_store(seen: Seen) -> None:
         folder, _, name = file["location"].rpartition("/")
         assert folder == "footage/2026/11/23/YS-07"
         assert name.partition(".")[0] == file["file_no"]
-        assert name.rpartition(".")[2] in ("mp4", "bin", "sha256")
+        assert name.rpartition(".")[2] in ("mp4", "log", "bin", "sha256")
     inside = {path.relative_to(seen.bureau.store).parts[0] for path in seen.bureau.store.rglob("*")}
     assert inside == {".dockd", "footage", "ledger"}
 
 
 def test_names_that_differ_in_case_only_are_two_files(seen: Seen) -> None:
-    twins = [by_path(seen.summary)[f"DCIM/{name}"] for name in ("twin.mp4", "TWIN.MP4")]
+    twins = [by_path(seen.summary)[f"DCIM/{name}"] for name in ("twin.log", "TWIN.LOG")]
     assert len({twin["location"] for twin in twins}) == len({twin["record_id"] for twin in twins}) == 2
 
 
@@ -177,7 +177,7 @@ def outside(tmp_path: Path) -> Path:
 
 def require_left_out(bureau: Bureau, path: str, kind: str, *, code: int = 0) -> None:
     """``path`` is named as what it is, everything else is stored, and a person is told."""
-    good = bureau.record(8)
+    good = bureau.record(8, ext="log")
     summary = bureau.offload("--device-no", "YS-07", code=code)
     found = by_path(summary)
     assert (found[path]["outcome"], found[path]["reason"]) == ("skipped", f"not_a_file:{kind}")
@@ -240,14 +240,14 @@ def test_a_file_200_directories_deep_is_stored(bureau: Bureau) -> None:
         inner = os.open(folder, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = inner
-    with open(os.open("deep.mp4", os.O_WRONLY | os.O_CREAT, dir_fd=fd), "wb") as file:
+    with open(os.open("deep.log", os.O_WRONLY | os.O_CREAT, dir_fd=fd), "wb") as file:
         file.write(media("deep"))
-    os.utime("deep.mp4", (1_790_000_000, 1_790_000_000), dir_fd=fd)
+    os.utime("deep.log", (1_790_000_000, 1_790_000_000), dir_fd=fd)
     os.close(fd)
 
     summary = bureau.offload("--device-no", "YS-07")
 
-    path = "/".join([folder] * 200 + ["deep.mp4"])
+    path = "/".join([folder] * 200 + ["deep.log"])
     assert len(path) > 4096
     assert outcomes(summary) == {path: "stored"}
     assert path in bureau.dockd("visit", "show", summary["visit_id"]).stdout
@@ -275,11 +275,11 @@ def without_override(act: Callable[[], None]) -> int:
 
 
 def test_an_unreadable_directory_and_file_are_named_and_the_rest_is_stored(bureau: Bureau, tmp_path: Path) -> None:
-    good = bureau.record(8)
-    bureau.lay("DCIM/closed/in.mp4", media("in"))
-    bureau.lay("DCIM/locked.mp4", media("locked"))
+    good = bureau.record(8, ext="log")
+    bureau.lay("DCIM/closed/in.log", media("in"))
+    bureau.lay("DCIM/locked.log", media("locked"))
     (bureau.card / "DCIM/closed").chmod(0)
-    (bureau.card / "DCIM/locked.mp4").chmod(0)
+    (bureau.card / "DCIM/locked.log").chmod(0)
     answer = tmp_path / "answer.json"
 
     def act() -> None:
@@ -294,7 +294,7 @@ def test_an_unreadable_directory_and_file_are_named_and_the_rest_is_stored(burea
     found = by_path(summary)
     assert found[good]["outcome"] == "stored"
     assert (found["DCIM/closed"]["outcome"], found["DCIM/closed"]["reason"]) == ("unreadable", "cannot_list:EACCES")
-    locked = found["DCIM/locked.mp4"]
+    locked = found["DCIM/locked.log"]
     assert (locked["outcome"], locked["reason"], locked["location"]) == ("unreadable", "unreadable_at:0", None)
     (alert,) = bureau.alerts("unreadable_file")
     assert alert["device_no"] == "YS-07"
@@ -304,11 +304,11 @@ def test_an_unreadable_directory_and_file_are_named_and_the_rest_is_stored(burea
     bureau.prove(summary)
     # The trouble gone, the next visit stores the rest.
     (bureau.card / "DCIM/closed").chmod(0o755)
-    (bureau.card / "DCIM/locked.mp4").chmod(0o644)
+    (bureau.card / "DCIM/locked.log").chmod(0o644)
     assert outcomes(bureau.offload("--device-no", "YS-07")) == {
         good: "already_stored",
-        "DCIM/closed/in.mp4": "stored",
-        "DCIM/locked.mp4": "stored",
+        "DCIM/closed/in.log": "stored",
+        "DCIM/locked.log": "stored",
     }
 
 
@@ -437,7 +437,7 @@ def require_changed(bureau: Bureau, path: str, good: str, shown: dict[str, Any])
 
 @pytest.mark.usefixtures("slow_reader")
 def test_a_file_that_grows_while_it_is_read_is_named_and_stored_whole_by_the_next_visit(bureau: Bureau) -> None:
-    path, good = bureau.record(8, media("grows", 1 << 20)), bureau.record(9)
+    path, good = bureau.record(8, media("grows", 1 << 20), ext="log"), bureau.record(9, ext="log")
 
     def grow() -> None:
         with open(bureau.card / path, "ab") as file:
@@ -449,7 +449,7 @@ def test_a_file_that_grows_while_it_is_read_is_named_and_stored_whole_by_the_nex
 
 @pytest.mark.usefixtures("slow_reader")
 def test_a_file_that_shrinks_while_it_is_read_is_named_and_stored_whole_by_the_next_visit(bureau: Bureau) -> None:
-    path, good = bureau.record(8, media("shrinks", 1 << 20)), bureau.record(9)
+    path, good = bureau.record(8, media("shrinks", 1 << 20), ext="log"), bureau.record(9, ext="log")
     shrink = once_at(Step.CHUNK_WRITTEN, lambda: os.truncate(bureau.card / path, 1000))
     shown = bureau.attend(passed=shrink, device_no="YS-07")
     require_changed(bureau, path, good, shown)
@@ -457,7 +457,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_named_and_stored_whole_by_the_n
 
 @pytest.mark.usefixtures("slow_reader")
 def test_a_file_that_is_rewritten_in_its_length_while_it_is_read_is_not_stored_as_a_mixture(bureau: Bureau) -> None:
-    path, good = bureau.record(8, media("before", 1 << 20)), bureau.record(9)
+    path, good = bureau.record(8, media("before", 1 << 20), ext="log"), bureau.record(9, ext="log")
     rewrite = once_at(Step.CHUNK_WRITTEN, lambda: (bureau.card / path).write_bytes(media("after", 1 << 20)))
     shown = bureau.attend(passed=rewrite, device_no="YS-07")
     require_changed(bureau, path, good, shown)
@@ -466,7 +466,7 @@ def test_a_file_that_is_rewritten_in_its_length_while_it_is_read_is_not_stored_a
 def test_a_file_that_became_a_symlink_after_the_listing_is_not_followed_and_the_visit_not_called_safe(
     bureau: Bureau, outside: Path
 ) -> None:
-    path, good = bureau.record(8), bureau.record(9)
+    path, good = bureau.record(8, ext="log"), bureau.record(9, ext="log")
 
     def swap() -> None:
         (bureau.card / path).unlink()
@@ -498,7 +498,7 @@ def test_a_folder_that_became_a_symlink_after_the_listing_is_not_followed(bureau
 
 
 def test_a_file_that_vanished_after_the_listing_is_named(bureau: Bureau) -> None:
-    path, good = bureau.record(8), bureau.record(9)
+    path, good = bureau.record(8, ext="log"), bureau.record(9, ext="log")
     gone = once_at(Step.PLAN_KEPT, lambda: (bureau.card / path).unlink())
     shown = bureau.attend(passed=gone, device_no="YS-07")
     assert outcomes(shown) == {path: "unreadable", good: "stored"}
@@ -557,14 +557,14 @@ def test_a_card_whose_own_path_is_not_utf8_is_stored(bureau: Bureau) -> None:
     odd = os.path.join(os.fsencode(bureau.folder.parent), b"card \xff\xfe\n")
     os.rename(bureau.card, odd)
     bureau.card = Path(os.fsdecode(odd))
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     summary = bureau.offload()
     assert outcomes(summary) == {path: "stored"}
     bureau.prove(summary)
 
 
 def test_an_unregistered_number_is_wrong_use_and_leaves_no_visit(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     for number in ("YS-99", "", "\udcff", "8888888", "x" * 5000):
         assert (
             "no recorder with the number" in bureau.dockd("offload", bureau.card, "--device-no", number, code=2).stderr
@@ -573,7 +573,7 @@ def test_an_unregistered_number_is_wrong_use_and_leaves_no_visit(bureau: Bureau)
 
 
 def test_a_visit_changes_nothing_on_the_card(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     bureau.lay("gbpe.prop", b"devNum=2107731\n")
     bureau.lay("Thumbs.db", b"index")
 

@@ -43,22 +43,22 @@ def test_a_binding_file_identifies_by_serial_or_number(bureau: Bureau, number: s
 
 
 def test_names_identify_by_the_makers_serial(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     summary = bureau.offload()
     assert (summary["device_no"], summary["identified_by"]) == ("YS-07", "file_names")
 
 
 def test_names_identify_by_the_bureaus_number_in_either_order(bureau: Bureau) -> None:
     bureau.dockd("recorder", "add", "TA00716")
-    bureau.lay("DCIM/100ANDRO/012345_TA00716_20261123080000_0001.mp4", media("1"))
+    bureau.lay("DCIM/100ANDRO/012345_TA00716_20261123080000_0001.log", b"1")
     summary = bureau.offload()
     assert (summary["device_no"], summary["identified_by"]) == ("TA00716", "file_names")
 
 
 def test_most_of_the_names_decide_and_a_minority_is_alerted(bureau: Bureau) -> None:
     for number in (1, 2):
-        bureau.record(8, number=number)
-    bureau.record(9, serial="2107732")
+        bureau.record(8, number=number, ext="log")
+    bureau.record(9, serial="2107732", ext="log")
     summary = bureau.offload()
     assert (summary["device_no"], summary["outcome"]) == ("YS-07", "complete")
     (alert,) = bureau.alerts("identity_conflict")
@@ -78,7 +78,7 @@ def test_numbers_that_mean_not_set_never_identify(bureau: Bureau, serial: str) -
 
 @pytest.mark.parametrize("explicit", [True, False])
 def test_two_rungs_that_disagree_are_alerted_and_the_better_one_wins(bureau: Bureau, explicit: bool) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     if not explicit:
         bind(bureau, "2107732")
     summary = bureau.offload(*(["--device-no", "YS-08"] if explicit else []))
@@ -94,8 +94,8 @@ def test_two_rungs_that_disagree_are_alerted_and_the_better_one_wins(bureau: Bur
 
 
 def test_names_of_two_recorders_in_equal_number_identify_nobody_and_say_so(bureau: Bureau) -> None:
-    bureau.record(8)
-    bureau.record(9, serial="2107732")
+    bureau.record(8, ext="log")
+    bureau.record(9, serial="2107732", ext="log")
     result = bureau.dockd("offload", bureau.card, code=6)
     assert "not registered" in result.stderr
     assert kinds(bureau.alerts()) == {"unknown_recorder", "identity_conflict"}
@@ -115,7 +115,7 @@ def test_two_binding_files_that_disagree_decide_nothing(bureau: Bureau) -> None:
 
 
 def test_an_unknown_recorder_is_held_with_exit_code_6_and_shown_but_not_copied(bureau: Bureau) -> None:
-    path = bureau.record(8, serial="3000001")
+    path = bureau.record(8, serial="3000001", ext="log")
 
     result = bureau.dockd("offload", bureau.card, code=6)
 
@@ -128,7 +128,7 @@ def test_an_unknown_recorder_is_held_with_exit_code_6_and_shown_but_not_copied(b
     (alert,) = bureau.alerts()
     assert (alert["kind"], alert["state"], alert["visit_id"]) == ("unknown_recorder", "open", 1)
     assert "3000001" in alert["text"]
-    assert not list((bureau.store / "footage").rglob("*.mp4"))
+    assert not list((bureau.store / "footage").rglob("*.log"))
     (listed,) = bureau.ledger_lines("visit.listed")
     assert listed["data"]["files"] == 1, "what lay there is written down all the same"
     bureau.prove()
@@ -163,7 +163,7 @@ def test_an_unknown_recorder_is_taken_where_the_station_takes_all(bureau: Bureau
 
 
 def test_the_visit_keeps_every_clue_for_a_person(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     bind(bureau, "2107732")
     bureau.offload()
     (opened,) = bureau.ledger_lines("visit.opened")
@@ -176,7 +176,7 @@ def test_the_visit_keeps_every_clue_for_a_person(bureau: Bureau) -> None:
 
 
 def test_footage_handed_in_by_hand_keeps_time_person_and_source(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     handed = DOCKED - timedelta(hours=1, minutes=30)
     summary = bureau.offload("--docked-at", handed.isoformat())
     assert (summary["source"], summary["docked_at"]) == ("manual", handed.isoformat())
@@ -186,7 +186,7 @@ def test_footage_handed_in_by_hand_keeps_time_person_and_source(bureau: Bureau) 
 
 
 def test_footage_is_not_handed_in_in_the_future(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     bureau.dockd("offload", bureau.card, "--docked-at", "2026-11-23T10:01", code=2)
     bureau.dockd("offload", bureau.card, "--docked-at", "yesterday", code=2)
     assert bureau.json("visit", "list") == []

@@ -33,8 +33,8 @@ def logs(bureau: Bureau, count: int = 2) -> list[str]:
 
 
 def test_a_second_visit_stores_nothing_reads_nothing_and_says_so(bureau: Bureau) -> None:
-    bureau.record(8)
-    bureau.record(9)
+    bureau.record(8, ext="log")
+    bureau.record(9, ext="log")
     first = bureau.offload()
     bureau.clock.move(hours=5)
 
@@ -58,10 +58,10 @@ def test_a_second_visit_stores_nothing_reads_nothing_and_says_so(bureau: Bureau)
 
 
 def test_a_visit_of_old_and_new_reads_the_new_only(bureau: Bureau) -> None:
-    old = bureau.record(8)
+    old = bureau.record(8, ext="log")
     bureau.offload()
     bureau.clock.move(hours=5)
-    new = bureau.record(9, media("new", 1000))
+    new = bureau.record(9, media("new", 1000), ext="log")
 
     again = bureau.offload()
 
@@ -141,7 +141,7 @@ def test_a_file_whose_time_alone_changed_is_read_and_known_again(bureau: Bureau)
 def test_a_file_that_is_gone_from_the_store_is_copied_anew_as_a_further_place_and_never_in_silence(
     bureau: Bureau,
 ) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     first = bureau.offload()
     gone = first["files"][0]["location"]
     (bureau.store / gone).unlink()
@@ -170,7 +170,7 @@ def test_a_file_that_is_gone_from_the_store_is_copied_anew_as_a_further_place_an
 
 
 def test_a_file_that_an_audit_found_altered_is_copied_anew_and_the_altered_one_is_kept(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     first = bureau.offload()
     place = bureau.store / first["files"][0]["location"]
     altered = bytes(reversed(place.read_bytes()))
@@ -191,7 +191,7 @@ def test_a_file_that_an_audit_found_altered_is_copied_anew_and_the_altered_one_i
 
 
 def test_a_shortened_file_in_the_store_is_not_called_stored_already(bureau: Bureau) -> None:
-    path = bureau.record(8, media("long", 5000))
+    path = bureau.record(8, media("long", 5000), ext="log")
     place = bureau.store / bureau.offload()["files"][0]["location"]
     place.chmod(0o640)
     os.truncate(place, 100)

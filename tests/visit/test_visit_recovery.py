@@ -64,7 +64,7 @@ def small_marks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_screen_says_safe_after_copying_and_not_before(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     screen = Screen()
     bureau.attend(watch=screen)
     wanted = [Phase.RECOVERING, Phase.LISTING, Phase.COPYING, Phase.SAFE, Phase.DESCRIBING, Phase.ENDED]
@@ -72,9 +72,9 @@ def test_the_screen_says_safe_after_copying_and_not_before(bureau: Bureau) -> No
 
 
 def test_while_an_earlier_visit_is_finished_the_screen_says_nothing_is_safe(bureau: Bureau) -> None:
-    bureau.record(8, number=1)
+    bureau.record(8, number=1, ext="log")
     interrupt(bureau, Step.STORED_KEPT)
-    bureau.record(9, number=2)
+    bureau.record(9, number=2, ext="log")
     screen = Screen()
     bureau.attend(watch=screen)
     assert TOLD.isdisjoint(screen.phases[: screen.phases.index(Phase.COPYING)])
@@ -82,7 +82,7 @@ def test_while_an_earlier_visit_is_finished_the_screen_says_nothing_is_safe(bure
 
 
 def test_a_screen_never_says_safe_of_a_card_that_changed_while_it_was_read(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     screen = Screen()
 
     def grow(step: Step) -> None:
@@ -103,7 +103,7 @@ def test_a_visit_cut_short_at_any_step_is_finished_by_the_next(
     bureau: Bureau, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_marks(monkeypatch)
-    paths = [bureau.record(8, media("one", 600_000), number=1), bureau.record(9, number=2)]
+    paths = [bureau.record(8, media("one", 600_000), number=1, ext="log"), bureau.record(9, number=2, ext="log")]
     interrupt(bureau, step)
 
     again = bureau.offload()
@@ -113,14 +113,14 @@ def test_a_visit_cut_short_at_any_step_is_finished_by_the_next(
     assert again["outcome"] == "complete"
     assert {v["state"] for v in visits(bureau).values()} == {"ended"}
     assert sorted(r["original_name"] for r in bureau.records()) == sorted(p.rpartition("/")[2] for p in paths)
-    assert len(list(bureau.store.rglob("*.mp4"))) == 2
+    assert len(list((bureau.store / "footage").rglob("*.log"))) == 2
     assert len(list(bureau.store.rglob("*.xmp"))) == 2
     bureau.prove(again)
 
 
 def test_a_file_goes_on_inside_where_its_proven_marks_end(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
     small_marks(monkeypatch)
-    path = bureau.record(8, media("one", 1_000_000))
+    path = bureau.record(8, media("one", 1_000_000), ext="log")
     interrupt(bureau, Step.MARK_KEPT, 3)
     again = bureau.offload()
     assert again["bytes_read"] <= 8 + 1_000_000 - 2 * (256 << 10)
@@ -171,11 +171,11 @@ def test_the_card_of_another_recorder_finishes_what_it_can_of_a_visit_whose_card
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_marks(monkeypatch)
-    done, begun = bureau.record(8, number=1), bureau.record(9, media("two", 800_000), number=2)
+    done, begun = bureau.record(8, number=1, ext="log"), bureau.record(9, media("two", 800_000), number=2, ext="log")
     interrupt(bureau, Step.MARK_KEPT, 2)
     away = bureau.card
     bureau.card = bureau.folder.parent / "other"
-    other = bureau.record(10, serial="2107732")
+    other = bureau.record(10, serial="2107732", ext="log")
 
     summary = bureau.offload()
 
@@ -199,7 +199,7 @@ def test_a_kept_temp_whose_file_changed_meanwhile_is_set_aside_and_the_file_copi
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_marks(monkeypatch)
-    path = bureau.record(8, media("before", 800_000))
+    path = bureau.record(8, media("before", 800_000), ext="log")
     interrupt(bureau, Step.MARK_KEPT, 2)
     bureau.lay(path, media("after", 700_000))
     again = bureau.offload()
@@ -213,7 +213,7 @@ def test_a_kept_temp_whose_file_is_gone_from_the_card_is_set_aside(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_marks(monkeypatch)
-    path = bureau.record(8, media("before", 800_000))
+    path = bureau.record(8, media("before", 800_000), ext="log")
     interrupt(bureau, Step.MARK_KEPT, 2)
     (bureau.card / path).unlink()
     again = bureau.offload("--device-no", "YS-07")
@@ -223,13 +223,13 @@ def test_a_kept_temp_whose_file_is_gone_from_the_card_is_set_aside(
 
 
 def test_a_visit_that_cannot_be_finished_is_alerted_and_keeps_no_other_card_waiting(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     interrupt(bureau, Step.STORED_KEPT)
-    (stored,) = bureau.store.rglob("*.mp4")
+    (stored,) = (bureau.store / "footage").rglob("*.log")
     forged = stored.with_name(stored.name + ".xmp")
     forged.write_bytes(b"<forged/>")
     bureau.card = bureau.folder.parent / "other"
-    other = bureau.record(10, serial="2107732")
+    other = bureau.record(10, serial="2107732", ext="log")
 
     for _ in range(2):
         summary = bureau.offload()
@@ -249,7 +249,7 @@ def test_a_visit_that_cannot_be_finished_is_alerted_and_keeps_no_other_card_wait
 
 
 def test_a_store_that_fills_up_ends_with_exit_code_4_and_the_same_command_goes_on(bureau: Bureau) -> None:
-    paths = [bureau.record(8 + n / 10, number=n) for n in range(1, 5)]
+    paths = [bureau.record(8 + n / 10, number=n, ext="log") for n in range(1, 5)]
     text = bureau.config.read_text(encoding="utf-8")
     bureau.config.write_text(text.replace("reserve: 0", "reserve: 1000TiB"), encoding="utf-8")
     full = bureau.dockd("offload", bureau.card, code=4)
@@ -262,7 +262,7 @@ def test_a_store_that_fills_up_ends_with_exit_code_4_and_the_same_command_goes_o
 
 
 def test_a_full_store_keeps_what_was_proven_before(bureau: Bureau) -> None:
-    paths = [bureau.record(8 + n / 10, number=n) for n in range(1, 5)]
+    paths = [bureau.record(8 + n / 10, number=n, ext="log") for n in range(1, 5)]
     asked = [0]
 
     def full() -> None:
@@ -280,7 +280,7 @@ def test_a_full_store_keeps_what_was_proven_before(bureau: Bureau) -> None:
 
 
 def test_a_store_that_is_not_mounted_takes_nothing_and_says_so(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     away = bureau.folder / "away"
     os.rename(bureau.store, away)
     bureau.store.mkdir()
@@ -292,7 +292,7 @@ def test_a_store_that_is_not_mounted_takes_nothing_and_says_so(bureau: Bureau) -
 
 
 def test_every_unfinished_visit_leaves_a_line_of_what_was_done_about_it(bureau: Bureau) -> None:
-    bureau.record(8)
+    bureau.record(8, ext="log")
     interrupt(bureau, Step.VERIFIED_KEPT)
     bureau.offload()
     (line,) = bureau.ledger_lines("visit.recovered")

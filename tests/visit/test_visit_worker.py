@@ -69,14 +69,14 @@ def started(bureau: Bureau) -> Iterator[subprocess.Popen[bytes]]:
 def stop_in_the_middle(bureau: Bureau, process: subprocess.Popen[bytes]) -> int:
     """Waits until the worker copies and holds it there (SIGSTOP); returns its process id."""
     (worker,) = wait_until(lambda: children(process.pid), "a worker")
-    wait_until(lambda: list(bureau.store.rglob("*.mp4.part")), "a temp")
+    wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
     os.kill(worker, signal.SIGSTOP)
     return worker
 
 
 def large(bureau: Bureau) -> str:
     """A recording that takes a moment to copy."""
-    path = bureau.record(8, media("large", 1))
+    path = bureau.record(8, media("large", 1), ext="log")
     os.truncate(bureau.card / path, 96 << 20)
     os.utime(bureau.card / path, (1_795_392_000, 1_795_392_000))
     return path
@@ -104,7 +104,7 @@ def test_a_worker_ends_when_only_its_owner_is_killed_and_lets_go_of_the_card(bur
     with started(bureau) as process:
         (worker,) = wait_until(lambda: children(process.pid), "a worker")
         watched = os.pidfd_open(worker)
-        wait_until(lambda: list(bureau.store.rglob("*.mp4.part")), "a temp")
+        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
         process.kill()
         assert ended(watched), "the worker went on without its owner"
         os.close(watched)
@@ -148,7 +148,7 @@ def test_an_interrupt_of_the_keyboard_ends_both_and_the_next_run_completes(burea
     with started(bureau) as process:
         (worker,) = wait_until(lambda: children(process.pid), "a worker")
         watched = os.pidfd_open(worker)
-        wait_until(lambda: list(bureau.store.rglob("*.mp4.part")), "a temp")
+        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
         assert ended(watched)
@@ -180,7 +180,7 @@ def test_a_second_offload_of_a_card_at_work_ends_with_exit_code_4_and_a_hint(
 
 
 def test_a_second_offload_waits_for_one_that_is_about_to_end(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     entered, answers = threading.Event(), []
 
     def second() -> None:
@@ -198,7 +198,7 @@ def test_a_second_offload_waits_for_one_that_is_about_to_end(bureau: Bureau) -> 
 
 
 def test_another_card_is_not_kept_waiting(bureau: Bureau) -> None:
-    path = bureau.record(8)
+    path = bureau.record(8, ext="log")
     busy = bureau.card
     shown = []
 
@@ -219,7 +219,7 @@ def test_a_visit_of_a_busy_card_raises_what_the_service_can_wait_for(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(story, "_LOCK_WAIT_S", 0)
-    bureau.record(8)
+    bureau.record(8, ext="log")
     seen = []
 
     def again(step: Step) -> None:
