@@ -247,6 +247,26 @@ class RegisterUnreachable(StoreError):
     hint = "Check register.url in the configuration and that the database runs. What is stored is safe."
 
 
+class RegisterFull(StoreFull):
+    message = "the register {path} cannot grow: its disk is full, or its quota is used up"
+    hint = "Make room on the disk of the register, then run the same command again. What is stored is safe."
+
+
+class RegisterReadOnly(StoreReadOnly):
+    message = "the register {path} is read-only"
+    hint = "Often a failing disk: check it (dmesg), make the register writable, then run the same command again."
+
+
+class RegisterFailing(StoreFailing):
+    message = "the register {path} failed: {reason}"
+    hint = "Check its disk (dmesg, smartctl), then run the same command again. What is stored is safe."
+
+
+class RegisterNotPrivate(StoreNotPrivate):
+    message = "the register {path} cannot be written: {reason}"
+    hint = "Give the user that runs dockd write access to the register and to its folder."
+
+
 class RegisterAbsent(StoreError):
     message = "the register {url} does not exist, but the store {store} holds footage"
     hint = (
@@ -406,3 +426,29 @@ def store_error(error: OSError, path: str) -> StoreError:
     if error.errno in (errno.EACCES, errno.EPERM):
         return StoreNotPrivate(path=path, reason=reason)
     return StoreFailing(path=path, reason=reason)
+
+
+def register_error(error: OSError, path: str) -> StoreError:
+    """The register's trouble as its own type: what to do about it is not what to do about the store's."""
+    reason = error.strerror or str(error)
+    if error.errno in STORE_FULL:
+        return RegisterFull(path=path)
+    if error.errno == errno.EROFS:
+        return RegisterReadOnly(path=path)
+    if error.errno in _STORE_GONE:
+        return RegisterUnreachable(url=path, reason=reason)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return RegisterNotPrivate(path=path, reason=reason)
+    return RegisterFailing(path=path, reason=reason)
+
+
+REGISTER_TROUBLE = (
+    RegisterLocked,
+    RegisterUnreachable,
+    RegisterFull,
+    RegisterReadOnly,
+    RegisterFailing,
+    RegisterNotPrivate,
+    RegisterCorrupt,
+)
+"""With these nothing can be written down, not even that something could not be written."""

@@ -66,6 +66,14 @@ class Result:
         return json.loads(self.stdout)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The faults' suites cut power and kill processes for minutes: they belong to ``.ci/full``."""
+    for item in items:
+        if item.path.parent.name == "faults":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """English, and nothing of the caller's own settings."""

@@ -123,7 +123,14 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A name in Chinese must come out whole under LC_ALL=C too.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Nobody takes what is still held: the interpreter must not fail on it once more and end with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or Exit.CANNOT_STORE
+    sys.exit(code)
 
 
 def run(argv: Sequence[str], *, now: Callable[[], datetime] = utc_now) -> int:

@@ -156,7 +156,7 @@ def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
         places = places_of(session, found.footage_id)
     row = _row(found) | {"locations": [asdict(place) for place in places]}
     lines = [(name, value) for name, value in row.items() if name != "locations"]
-    lines += [(_("place in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
+    lines += [(_("file in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
     print_summary(row, lines, as_json=as_json)
 
 

@@ -83,7 +83,7 @@ def verify_due(station: Station, *, until: datetime | None = None, watch: Watch 
             with station.register.write() as session:
                 _settle_gone(session, reading)
                 _sum_up(session, reading, due=True, left=left)
-    return reading.result(left=left)
+    return reading.result(left=max(0, left))
 
 
 # --- pages and groups ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ whatever stands beside them where no visit has its place.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from dockd.offload.examine import Fault, Finding, Kind, Reading, shown, writable
@@ -24,7 +24,7 @@ class Search:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._listed: dict[str, dict[str, bool]] = {}
+        self._listed: dict[str, set[str]] = {}  # the folders in each that was listed
         self._of_day: dict[str, set[str]] = {}
 
     def everywhere(self) -> None:
@@ -71,17 +71,20 @@ class Search:
         parts = place.split("/")
         for depth in range(1, len(parts) + 1):
             above = "/".join(parts[:depth])
-            if above in self._listed:
-                continue
-            self._listed[above] = names = self._list(above)
-            for name, is_folder in names.items():
-                path = f"{above}/{name}"
-                if not is_folder:
-                    yield path
-                elif not (place.startswith(f"{path}/") or path == place or self._is_a_visits(path)):
-                    yield from self._walk(path)
-            if depth < len(parts) and not names.get(parts[depth]):
+            if above not in self._listed:
+                names = self._list(above)
+                yield from self._strange_in(above, names, place)
+                self._listed[above] = {name for name, is_folder in names.items() if is_folder}
+            if depth < len(parts) and parts[depth] not in self._listed[above]:
                 return  # a link stands there, or nothing: it is not followed
+
+    def _strange_in(self, above: str, names: Mapping[str, bool], place: str) -> Iterator[str]:
+        for name, is_folder in names.items():
+            path = f"{above}/{name}"
+            if not is_folder:
+                yield path
+            elif not (f"{place}/".startswith(f"{path}/") or self._is_a_visits(path)):
+                yield from self._walk(path)
 
     def _list(self, place: str) -> dict[str, bool]:
         """The folder's names with whether each is a folder; one that cannot be listed is a fault."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from dockd.errors import store_error
+from dockd.errors import StoreError, store_error
 
 MARKER = ".dockd/store.json"
 """What makes a folder a store. Under a store that is not mounted lies a folder without it."""
@@ -21,12 +21,12 @@ FILE_MODE = 0o640
 
 
 @contextmanager
-def blaming(path: str) -> Iterator[None]:
+def blaming(path: str, blame: Callable[[OSError, str], StoreError] = store_error) -> Iterator[None]:
     """Turns an ``OSError`` of the block into a ``StoreError`` about ``path``."""
     try:
         yield
     except OSError as error:
-        raise store_error(error, path) from error
+        raise blame(error, path) from error
 
 
 def sync_folder(path: str) -> None:

@@ -106,11 +106,16 @@ class Begun:
 
 
 def _note_begun(folder: str, turn: int, begun: Begun) -> None:
-    """The note is on the medium before the first byte it speaks of. It fits a sector: it is the old one or the new."""
-    if not os.fstat(turn).st_size:
+    """A note of this file is on the medium before the first byte it speaks of; an older offset only means more to read.
+
+    It fits a sector: a power cut leaves the old one or the new.
+    """
+    noted = _read_begun(turn)
+    if noted is None:
         disk.sync_folder(folder)  # a note promises to be found again: its file's name
     os.pwrite(turn, f"{begun.name} {begun.offset:020d}\n".encode(), 0)
-    os.fdatasync(turn)  # and its bytes
+    if noted is None or noted.name != begun.name:
+        os.fdatasync(turn)  # and its bytes
 
 
 def _read_begun(turn: int) -> Begun | None:

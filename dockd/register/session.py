@@ -32,6 +32,7 @@ from dockd.errors import (
     RegisterTooNew,
     RegisterUnreachable,
     StationExists,
+    register_error,
 )
 from dockd.locale import _
 from dockd.register import disk
@@ -237,7 +238,7 @@ def revision(register: Register) -> str | None:
 def _require_file(register: Register) -> None:
     if register.path is None:
         return
-    with disk.blaming(register.path):
+    with disk.blaming(register.path, register_error):
         try:
             status = os.stat(register.path)
         except FileNotFoundError:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from dataclasses import dataclass
 
-from dockd.errors import DockdError, RegisterCorrupt, RegisterLocked, RegisterUnreachable, StoreNotPrivate, store_error
+from dockd.errors import DockdError, RegisterCorrupt, RegisterLocked, RegisterUnreachable, register_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,10 @@ def trouble_of(error: BaseException | None, place: Place, *, writing: bool) -> D
 # --- SQLite ---------------------------------------------------------------------------------------
 
 _LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_BLOCK = 1 << 20
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+# The shared memory beside the WAL needs room too.
+_FULL = frozenset({sqlite3.SQLITE_IOERR_SHMSIZE})
 _ERRNO = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
@@ -50,13 +53,26 @@ def _of_sqlite(error: sqlite3.Error, place: Place, *, writing: bool) -> DockdErr
     if code in _LOCKED:
         return RegisterLocked(seconds=f"{place.wait_s:g}")
     if code in _CORRUPT:
-        return RegisterCorrupt(url=place.shown, reason=str(error))
+        return _unreadable(path) or RegisterCorrupt(url=place.shown, reason=str(error))
     if extended == sqlite3.SQLITE_READONLY and not writing:
         return None  # our own code wrote in a reading transaction
     if code == sqlite3.SQLITE_CANTOPEN or extended == sqlite3.SQLITE_READONLY_DIRECTORY:
         return _cannot_open(path)
+    if extended in _FULL:
+        return register_error(OSError(errno.ENOSPC, str(error)), path)
     if code in _ERRNO:
-        return store_error(OSError(_ERRNO[code], str(error)), path)
+        return register_error(OSError(_ERRNO[code], str(error)), path)
+    return None
+
+
+def _unreadable(path: str) -> DockdError | None:
+    """SQLite calls a file corrupt that its disk cannot give back; a register is rebuilt only if it is."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(_BLOCK):
+                pass
+    except OSError as error:
+        return register_error(error, path)
     return None
 
 
@@ -64,9 +80,11 @@ def _cannot_open(path: str) -> DockdError:
     """SQLite does not say why: the file itself is asked, then its folder, where WAL needs to make files."""
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        shape = os.statvfs(path)
     except OSError as error:
-        return store_error(error, path)
-    return StoreNotPrivate(path=os.path.dirname(path), reason=os.strerror(errno.EACCES))
+        return register_error(error, path)
+    code = errno.EACCES if shape.f_bavail else errno.ENOSPC
+    return register_error(OSError(code, os.strerror(code)), os.path.dirname(path))
 
 
 # --- PostgreSQL (Appendix A of its manual) -----------------------------------------------------------
@@ -91,7 +109,7 @@ def _of_postgresql(error: object, place: Place, *, writing: bool) -> DockdError 
     if state in _DAMAGED:
         return RegisterCorrupt(url=place.shown, reason=reason)
     if state == "25006" and writing:  # a standby, or a server that was set read-only
-        return store_error(OSError(errno.EROFS, reason), place.shown)
+        return register_error(OSError(errno.EROFS, reason), place.shown)
     if state in _DISK:
-        return store_error(OSError(_DISK[state], reason), place.shown)
+        return register_error(OSError(_DISK[state], reason), place.shown)
     return None

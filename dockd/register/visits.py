@@ -49,10 +49,13 @@ class NewVisit:
     clock_synchronised: bool | None = None
 
 
-def open_visit(session: Session, new: NewVisit, *, actor: str, found_as: int | None = None) -> int:
+def open_visit(
+    session: Session, new: NewVisit, *, actor: str, found_as: int | None = None, at: datetime | None = None
+) -> int:
     """Inserts the visit with its ledger line; returns its number, which is never given twice.
 
-    ``found_as`` is the number of a visit of which nothing but its files in the store is known any more.
+    ``found_as`` is the number of a visit of which nothing but its files in the store is known any more, and
+    ``at`` is when it was found.
     """
     row = VisitRow(
         id=found_as,
@@ -78,7 +81,7 @@ def open_visit(session: Session, new: NewVisit, *, actor: str, found_as: int | N
         _touch_bay(session, new.station_no, new.bay, new.opened_at)
     data = asdict(new) | {"visit_id": row.id}
     kind = "visit.opened" if found_as is None else "visit.found"
-    _tell(session, row, kind, at=new.opened_at, actor=actor, data=data)
+    _tell(session, row, kind, at=at or new.opened_at, actor=actor, data=data)
     return row.id
 
 

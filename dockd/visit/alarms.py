@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dockd.errors import StoreFull
+from dockd.errors import RegisterFull, StoreFull
 from dockd.nouns import LateKind, OwnerState, Place
 from dockd.register import alerts, transfers
 from dockd.register.records import NewRecord
@@ -148,6 +148,8 @@ def alarming_full_store(station: Station, numbers: Numbers | None = None) -> Ite
     """Where the store has no room for what the block writes, new copies wait: one alert while it lasts."""
     try:
         yield
+    except RegisterFull:
+        raise  # nothing can be written down
     except StoreFull as error:
         with station.register.write() as session:
             alerts.open_alert(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dockd.errors import SidecarInvalid, store_error
@@ -29,6 +29,8 @@ from dockd.register.tables import LocationState, SidecarRow, VisitRow
 from dockd.register.values import chunks
 
 _PAGE = 400
+# The mirror lags behind by a visit or a few; a number far beyond was not given by this register.
+_FAR = 1000
 _DAY = re.compile(rf"{FOOTAGE}/(\d{{4}})/(\d{{2}})/(\d{{2}})/([^/]+)/[^/]+\Z")
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
 # What a sidecar and its record both say, and nothing but a revision changes.
@@ -61,11 +63,20 @@ class Difference:
 
 
 @dataclass(slots=True)
+class LostVisit:
+    """What the names of a visit's files tell, and its listing if that lies there. No ledger line proves either."""
+
+    day: date
+    folder: str
+    listing: VisitListing | None = None
+
+
+@dataclass(slots=True)
 class Findings:
-    """What was found. ``lost_visits`` are numbers that only files in the store name, with the path of one of them."""
+    """What was found. ``lost_visits`` are numbers that only files in the store name."""
 
     differences: list[Difference] = field(default_factory=list)
-    lost_visits: dict[int, str] = field(default_factory=dict)
+    lost_visits: dict[int, LostVisit] = field(default_factory=dict)
 
     def say(self, kind: Differs, path: str, what: str = "") -> None:
         self.differences.append(Difference(kind, display_path(os.fsencode(path)), what))
@@ -113,7 +124,26 @@ def _find_unregistered(session: Session, root: str, found: Findings) -> None:
             elif path not in known:
                 found.say(Differs.UNREGISTERED, path)
             if path not in known and path in visits and visits[path] not in there:
-                found.lost_visits.setdefault(visits[path], path)
+                _note_lost_visit(root, path, visits[path], found)
+    newest = session.scalar(select(func.max(VisitRow.id))) or 0
+    found.lost_visits = {number: lost for number, lost in found.lost_visits.items() if number <= newest + _FAR}
+
+
+def _note_lost_visit(root: str, path: str, number: int, found: Findings) -> None:
+    if place := _place_of(path):
+        lost = found.lost_visits.setdefault(number, LostVisit(*place))
+        if path.endswith(f"/visit-{number:06d}.json"):
+            lost.listing = _unproven_listing(f"{root}/{path}", number)
+
+
+def _unproven_listing(path: str, number: int) -> VisitListing | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            listing = parse_visit(file.read())
+    except (OSError, ValueError):
+        return None
+    return listing if listing.visit_id == number else None
 
 
 def _registered_visits(session: Session, numbers: Iterable[int]) -> set[int]:
@@ -136,7 +166,7 @@ def _walk(root: str, folder: str) -> Iterator[str]:
             yield from _walk(root, f"{folder}/{name}")
 
 
-def day_and_recorder(path: str) -> tuple[date, str] | None:
+def _place_of(path: str) -> tuple[date, str] | None:
     """The day and the recorder's folder that a path in the store names."""
     said = _DAY.match(path)
     try:

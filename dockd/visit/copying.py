@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dockd.card.listing import is_there, open_entry
-from dockd.errors import CardFileChanged, CardFileReplaced, SourceUnsteady
+from dockd.errors import REGISTER_TROUBLE, CardFileChanged, CardFileReplaced, SourceUnsteady
 from dockd.nouns import Entry, ParsedName
 from dockd.offload.books import Books
 from dockd.offload.pipeline import CopyResult, Job, Surroundings, copy_files
@@ -70,17 +70,25 @@ def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: N
     try:
         with alarming_full_store(station, numbers):
             copy_files(jobs, around, result)
-    finally:
-        with station.register.write() as session:
-            visits.note_copied(
-                session,
-                numbers.visit_id,
-                bytes_read=result.bytes_read,
-                bytes_stored=result.bytes_stored,
-                first_byte_at=result.first_byte_at,
-            )
+    except REGISTER_TROUBLE:
+        raise  # nothing can be written down, and every try would wait again
+    except BaseException:
+        _note_copied(result, station, numbers)
+        raise
+    _note_copied(result, station, numbers)
     settle_store_full(station)
     return result
+
+
+def _note_copied(result: CopyResult, station: Station, numbers: Numbers) -> None:
+    with station.register.write() as session:
+        visits.note_copied(
+            session,
+            numbers.visit_id,
+            bytes_read=result.bytes_read,
+            bytes_stored=result.bytes_stored,
+            first_byte_at=result.first_byte_at,
+        )
 
 
 def release(result: CopyResult, station: Station, numbers: Numbers, meter: Meter) -> bool:

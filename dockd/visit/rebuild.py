@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dockd.errors import DockdError
+from dockd.errors import DockdError, RegisterOutdated
 from dockd.nouns import CardIdentity, Source
 from dockd.offload.layout import QUARANTINE, path_part
 from dockd.offload.lock import holding_station
@@ -30,7 +30,7 @@ from dockd.register.session import open_register
 from dockd.register.station import open_station, read_marker
 from dockd.register.visits import NewVisit
 from dockd.settings import Settings
-from dockd.visit.comparison import Difference, Differs, Findings, compare_store, day_and_recorder, listing_reader
+from dockd.visit.comparison import Difference, Differs, Findings, compare_store, listing_reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,14 @@ def rebuild_register(
 def save_last_lines(settings: Settings) -> int:
     """Lines that a damaged register still has beyond the mirror's end are mirrored, if its whole chain is sound.
 
-    Returns how many. Raises StoreError where the store does not take them.
+    Returns how many. Raises RegisterOutdated for a register that wants to be upgraded and not made again,
+    StoreError where the store does not take the lines.
     """
     root, station_no = settings.store.root, settings.agency.station_no
     try:
         register = open_register(settings.register.url, wait_s=settings.register.wait_s)
+    except RegisterOutdated:
+        raise
     except DockdError:
         return 0  # it cannot be read at all: that is why it is made again
     try:
@@ -127,23 +130,23 @@ def save_last_lines(settings: Settings) -> int:
 def enter_lost_visits(session: Session, settings: Settings, found: Findings, *, now: datetime, actor: str) -> None:
     """Visits that only files in the store name: their numbers are never given again, and recovery ends them.
 
-    What is known of one is the day and the recorder that its folder names.
+    What is known of one is the day and the recorder that its folder names, and card and times of its listing.
     """
+    station_no = settings.agency.station_no
     folders = {path_part(recorder.device_no): recorder for recorder in recorders.list_recorders(session)}
-    for visit_id, path in sorted(found.lost_visits.items()):
-        day, part = day_and_recorder(path) or (now.astimezone(settings.zone).date(), "")
-        recorder = folders.get(part)
+    for visit_id, lost in sorted(found.lost_visits.items()):
+        recorder, listing = folders.get(lost.folder), lost.listing
         new = NewVisit(
-            station_no=settings.agency.station_no,
+            station_no=station_no,
             source=Source.DOCK,
-            docked_at=datetime.combine(day, time(), settings.zone),
-            opened_at=now,
-            card=CardIdentity(f"found:{settings.agency.station_no}:{visit_id}"),
+            docked_at=listing.docked_at if listing else datetime.combine(lost.day, time(), settings.zone),
+            opened_at=listing.opened_at if listing else now,
+            card=CardIdentity(listing.card_instance if listing else f"found:{station_no}:{visit_id}"),
             recorder_id=recorder.id if recorder else None,
             device_no=recorder.device_no if recorder else None,
             note="found by its files in the store: the ledger lacks its beginning",
         )
-        visits.open_visit(session, new, actor=actor, found_as=visit_id)
+        visits.open_visit(session, new, actor=actor, found_as=visit_id, at=now)
 
 
 def tell(making: Making, settings: Settings, done: Rebuilt, *, now: datetime, actor: str) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 from bureau import Bureau, found_bureau
 from dock import Steps
-pytest.register_assert_rewrite("troubles")
-
-from troubles import Acts
 
 from dockd.offload import pipeline, reader
 from dockd.offload.steps import Step
 from dockd.visit.numbers import Guards
+
+pytest.register_assert_rewrite("troubles")
 
 DEADLINE_S = 60
 
@@ -60,8 +59,8 @@ def deadline() -> Iterator[None]:
 
 
 @pytest.fixture
-def at_step(monkeypatch: pytest.MonkeyPatch) -> Acts:
-    """``with at_step({Step.MARK_KEPT: act}):`` the worker of ``dockd offload`` does ``act`` when it has passed the step.
+def at_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[Step, Callable[[], object]]], Any]:
+    """``with at_step({Step.MARK_KEPT: act}):`` the worker of ``dockd offload`` does ``act`` after that step.
 
     The worker is a fork of this process, so that what is changed here is changed there.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from dock import MTIME, make_station, open_dock, sha256
+from dock import MTIME, killer, make_station, open_dock, sha256
 from forgetful import Disk, Manner, Trace, forgetful, say
 from medium import Fate, Image
 
@@ -67,13 +68,17 @@ class Left:
 
 @dataclass(frozen=True)
 class Scene:
-    """A station as it is before a visit, the card that is docked, and what is done: a visit, or ``program``."""
+    """A station as it is before a visit, the card that is docked, and what is done: a visit, or ``program``.
+
+    ``trouble`` is what happens during the recorded run.
+    """
 
     folder: Path
     station: Path
     card: Path
     at: datetime = DOCKED
     program: Callable[[Scene, Path, Tell, Passed], None] | None = None
+    trouble: type[Trouble] | None = None
 
     # --- the card ------------------------------------------------------------------------------------
 
@@ -95,20 +100,19 @@ class Scene:
         self,
         *,
         manner: Manner | None = None,
-        before: Callable[[Tell], None] = lambda _: None,
-        trouble: type[Trouble] | None = None,
-        killed_at: int | None = None,
+        before: Callable[[Tell], None] | None = None,
+        killed_at: int | tuple[str, str] | Step | None = None,
     ) -> Trace:
         """Runs the program on a forgetful copy of the station and returns all that it did.
 
-        ``before`` changes the child's world first. With ``killed_at`` a first run is killed at that call,
-        without a cut, and what is returned goes on with a second run.
+        ``before`` changes the child's world first. With ``killed_at`` a first run is killed at that call
+        or step, without a cut, and what is returned goes on with a second run.
         """
         with forgetful(self.station, self.folder / "mnt", manner) as disk:
-            passed = trouble(self.card, disk.path / "store") if trouble else ignore
+            passed = self.trouble(self.card, disk.path / "store") if self.trouble else ignore
             if killed_at is not None:
                 self._kill(disk, killed_at)
-            ended, _ = in_child(lambda: self._run(disk.path, before, passed))
+            ended, _ = in_child(lambda: self._run(disk.path, passed, before))
         assert ended == 0, f"the recorded run ended with {ended}"
         return disk.trace()
 
@@ -118,24 +122,28 @@ class Scene:
 
             def life() -> None:
                 disk.kill_at(number, os.getpid(), cut=True)
-                self._run(disk.path, lambda _: None, ignore)
+                self._run(disk.path, ignore)
 
             in_child(life)
         return disk.trace()
 
-    def _kill(self, disk: Disk, number: int) -> None:
+    def _kill(self, disk: Disk, where: int | tuple[str, str] | Step) -> None:
         def life() -> None:
-            disk.kill_at(number, os.getpid(), cut=False)
-            self._do(disk.path, lambda _: None, ignore)
+            if isinstance(where, Step):
+                self._do(disk.path, _silence, killer(where))
+            else:
+                disk.kill_at(where, os.getpid(), cut=False)
+                self._do(disk.path, _silence, ignore)
 
         in_child(life)
         disk.spare()  # threads are not always equally fast: it may have ended before that call
 
-    def _run(self, at: Path, before: Callable[[Tell], None], passed: Passed) -> None:
+    def _run(self, at: Path, passed: Passed, before: Callable[[Tell], None] | None = None) -> None:
         def tell(word: str) -> None:
             say(at, word)
 
-        before(tell)
+        if before:
+            before(tell)
         self._do(at, tell, passed)
         tell("returned")
 
@@ -266,6 +274,14 @@ def returning_card(scene: Scene) -> Scene:
     return replace(scene, at=DOCKED + timedelta(days=1))
 
 
+def lost_card(scene: Scene) -> Scene:
+    """A card of which all was stored the day before, and is gone from the store."""
+    idle_card(scene)
+    for path in scene.station.rglob("store/footage/**/*.dat"):
+        path.unlink()
+    return replace(scene, at=DOCKED + timedelta(days=1))
+
+
 def idle_card(scene: Scene) -> Scene:
     """A card of which everything was stored the day before."""
     scene.lay("DCIM/100/KNOWN.dat", 700)
@@ -274,9 +290,34 @@ def idle_card(scene: Scene) -> Scene:
 
 
 def worn_card(scene: Scene) -> Scene:
-    """Two files, for visits that are troubled (``Trouble``)."""
+    """Two files, for a visit that is troubled (``Trouble``)."""
     scene.lay("DCIM/100/A.dat", 2000)
     scene.lay("DCIM/100/B.dat", 400_000)  # longer than all buffers, so that it can change while it is read
+    return replace(scene, trouble=Trouble)
+
+
+def stray_card(scene: Scene) -> Scene:
+    """A visit was killed, and a temp of nobody lies in its folder."""
+    short_card(scene)
+    in_child(lambda: visit(scene, scene.station, _silence, killer(Step.RENAMED)))
+    folder = next(scene.station.glob("store/footage/*/*/*/YS-07"))
+    (folder / "S1-20261123-000099-00001.dat.part").write_bytes(b"whose")
+    return scene
+
+
+def mirror_anew(scene: Scene) -> Scene:
+    """The same where the store has no mirror."""
+    shutil.rmtree(scene.station / "store/ledger/S1")
+    return mirror_only(scene)
+
+
+def mirror_torn(scene: Scene) -> Scene:
+    """The same where a crash left half a line."""
+    scene = mirror_only(scene)
+    with contextlib.closing(sqlite3.connect(scene.station / "register.db")) as register:
+        line = register.execute("SELECT line FROM event WHERE seq = 2").fetchone()[0]
+    with next(scene.station.glob("store/ledger/S1/*.jsonl")).open("ab") as file:
+        file.write(line.encode()[:40])
     return scene
 
 
@@ -327,6 +368,10 @@ def visit(scene: Scene, folder: Path, tell: Tell, passed: Passed) -> int:
         station.close()
 
 
+def _silence(_: str) -> None:
+    """Nobody is told."""
+
+
 def _drop(*_: Any) -> Any:
     raise structlog.DropEvent
 
@@ -334,7 +379,7 @@ def _drop(*_: Any) -> Any:
 def look(scene: Scene, folder: Path) -> Left | DockdError:
     """A visit, and all that can be said afterwards."""
     try:
-        number = visit(scene, folder, lambda _: None, ignore)
+        number = visit(scene, folder, _silence, ignore)
     except DockdError as error:
         return error
     dock = open_dock(folder, scene.card, now=lambda: scene.at)
@@ -478,6 +523,14 @@ class _Asked:
             " WHERE t.state = 'done' AND t.temp IS NOT NULL AND v.state = 'ended'"
         )
         yield from (f"{row[0]} was removed and is back" for row in self._rows(query) if self._data(row[0]) is not None)
+        for final, tries in self._rows("SELECT final, attempts FROM transfer WHERE attempts > 0"):
+            for number in range(1, tries + 1):
+                aside = f".dockd/quarantine/{final.rpartition('/')[2]}.differs-{number}"
+                if self._data(aside) is None:
+                    yield f"{aside} was kept as evidence and is gone"
+        query = "SELECT json_extract(line, '$.data.quarantined') FROM event WHERE kind = 'visit.recovered'"
+        for (places,) in self._rows(query):
+            yield from (f"{place} was told and is gone" for place in json.loads(places) if self._data(place) is None)
 
     def of_companions(self) -> Iterator[str]:
         """Sidecars, manifests and listings that the register names."""

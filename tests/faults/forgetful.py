@@ -106,12 +106,13 @@ class Disk:
     def __init__(self, begin: Path, at: Path, log: Path) -> None:
         self.begin, self.path, self._log = begin, at, log
 
-    def kill_at(self, number: int, victim: int, *, cut: bool) -> None:
-        """``victim`` is killed when changing call ``number`` (of all since the mount) comes; it is not done.
+    def kill_at(self, call: int | tuple[str, str], victim: int, *, cut: bool) -> None:
+        """``victim`` is killed when changing call number ``call`` (of all since the mount) comes; it is not done.
 
-        ``cut``: nor is anything after it, for the power is gone.
+        Or the first call of a name, of a file whose name ends so: ``("unlink", ".part")``. ``cut``:
+        nor is anything after it, for the power is gone.
         """
-        os.setxattr(self.path, "user.kill", json.dumps([number, victim, cut]).encode())
+        os.setxattr(self.path, "user.kill", json.dumps([call, victim, cut]).encode())
 
     def spare(self) -> None:
         """Nobody is killed any more."""
@@ -177,7 +178,7 @@ class _Files:
         self.log, self.manner = log, manner
         self.handles: dict[int, int] = {}
         self.next_handle = 1
-        self.kill: tuple[int, int, bool] | None = None
+        self.kill: tuple[Any, int, bool] | None = None
         self.is_off = False
 
     def init(self, path: str) -> None:
@@ -188,7 +189,7 @@ class _Files:
 
     def _change(self, call: str, *said: Any) -> Any:
         """One changing call, unless the power goes now."""
-        if self.kill and len(self.medium.log) >= self.kill[0]:
+        if self.kill and self._is_meant(self.kill[0], call, said):
             _, victim, self.is_off = self.kill
             self.kill = None
             with contextlib.suppress(ProcessLookupError):
@@ -197,6 +198,11 @@ class _Files:
         if self.is_off:
             raise OSError(errno.EIO, "the power is gone")
         return getattr(self.medium, call)(*said)
+
+    def _is_meant(self, meant: Any, call: str, said: tuple[Any, ...]) -> bool:
+        if isinstance(meant, int):
+            return len(self.medium.log) >= meant
+        return call == meant[0] and any(str(each).endswith(meant[1]) for each in said)
 
     def _node(self, path: str | None, fh: int | None) -> int:
         return self.handles[fh] if fh else self.medium.find(path or "")
@@ -240,7 +246,7 @@ class _Files:
         return bytes(self.medium.nodes[self.medium.find(path)].data).decode(errors="surrogateescape")
 
     def statfs(self, path: str) -> dict[str, int]:
-        blocks = {key: _SPACE for key in ("f_blocks", "f_bfree", "f_bavail")}
+        blocks = dict.fromkeys(("f_blocks", "f_bfree", "f_bavail"), _SPACE)
         return blocks | {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}
 
     def open(self, path: str, flags: int) -> int:

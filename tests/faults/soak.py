@@ -31,7 +31,7 @@ from sqlalchemy import Engine, event
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins"))
 
-from dock import STATION_YAML, killer
+from dock import killer
 from soak_card import CHUNK, MARK_EVERY, Card, Use, make_clips
 from soak_truth import Comparison, Truth
 
@@ -49,6 +49,11 @@ from dockd.visit.numbers import Guards
 from dockd.visit.request import VisitRequest
 from dockd.visit.story import attend
 
+STATION_YAML = """\
+agency: {name: Test Bureau, station_no: S1, language: en}
+store: {root: store, reserve: 0}
+register: {url: "sqlite:///register.db", wait_s: 60}
+"""
 BEGUN = datetime.fromisoformat("2026-11-23T08:00:00+08:00")
 SEED = 20261123
 PATIENCE_S = 120
@@ -154,8 +159,7 @@ class Soak:
 
     def _found_station(self) -> Settings:
         self.station.mkdir()
-        text = STATION_YAML.replace("wait_s: 2", "wait_s: 60")
-        (self.station / "dockd.yaml").write_text(text, encoding="utf-8")
+        (self.station / "dockd.yaml").write_text(STATION_YAML, encoding="utf-8")
         settings = load_settings(self.station / "dockd.yaml")
         station = create_station(settings, now=lambda: BEGUN, actor="person:tester")
         with station.register.write() as session:

@@ -30,7 +30,7 @@ def place_of(frame: FrameType | None) -> str:
 
 
 def on_each_sync(decide: Callable[[str], bool]) -> None:
-    """From now on ``decide`` is asked before each fsync and fdatasync of Python code; where it says no, none is done."""
+    """From now on ``decide`` is asked before each fsync and fdatasync of Python code; no: it is not done."""
     for name in ("fsync", "fdatasync"):
         setattr(os, name, _asking(getattr(os, name), decide))
 

@@ -16,6 +16,7 @@ from faultfs import Fault, faulty_card
 from faultstore import FaultyStore, Refusal, faulty_store
 from troubles import (
     Acts,
+    at_once,
     configure,
     ends_complete,
     fails,
@@ -109,7 +110,7 @@ def test_the_reserve_stops_new_copies_before_the_disk_is_full(bureau: Bureau, tm
 
 
 @need(faultfs.fuse)
-@pytest.mark.parametrize("what", WRITTEN)
+@pytest.mark.parametrize("what", at_once(WRITTEN, "copy", "manifest"))
 def test_no_space_is_a_full_store_whatever_is_written(bureau: Bureau, failing: FaultyStore, what: str) -> None:
     files = lay_card(bureau)
     failing.refuse(Refusal("write", "ENOSPC", on=WRITTEN[what]))
@@ -122,7 +123,7 @@ def test_no_space_is_a_full_store_whatever_is_written(bureau: Bureau, failing: F
 
 
 @need(faultfs.fuse)
-@pytest.mark.parametrize("call", ["create", "write", "fsync"])
+@pytest.mark.parametrize("call", at_once(["create", "write", "fsync"], "fsync"))
 def test_a_quota_that_is_used_up_is_a_full_store(bureau: Bureau, failing: FaultyStore, call: str) -> None:
     # Kernels in small machines know no quotas, so the errno comes from FUSE; NFS gives it at the fsync.
     files = lay_card(bureau)
@@ -152,7 +153,7 @@ MIDDLE = [Step.PLAN_KEPT, Step.TEMP_CREATED, Step.MARK_KEPT, Step.TEMP_SYNCED, S
 
 
 @need(disks.root)
-@pytest.mark.parametrize("step", MIDDLE)
+@pytest.mark.parametrize("step", at_once(MIDDLE, Step.MARK_KEPT))
 def test_a_store_that_the_kernel_makes_read_only_in_the_middle_loses_nothing(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
 ) -> None:
@@ -173,7 +174,7 @@ def test_a_store_that_the_kernel_makes_read_only_in_the_middle_loses_nothing(
 
 
 @need(disks.root)
-@pytest.mark.parametrize("step", MIDDLE)
+@pytest.mark.parametrize("step", at_once(MIDDLE, Step.RENAMED))
 def test_a_store_whose_disk_dies_in_the_middle_loses_nothing(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
 ) -> None:
@@ -208,25 +209,20 @@ CALLS = {
     "the sync of the ledger": Refusal("fsync", on=LEDGER, after=1),
 }
 
+QUICK = ("a write in the large file", "a mark's sync", "reading back", "the final name", "writing a sidecar")
+
 
 @need(faultfs.fuse)
-@pytest.mark.parametrize("what", CALLS)
+@pytest.mark.parametrize("what", at_once(CALLS, *QUICK))
 def test_an_input_or_output_error_of_the_store_ends_the_visit_and_loses_nothing(
     bureau: Bureau, failing: FaultyStore, what: str
 ) -> None:
     files = lay_card(bureau)
     failing.refuse(CALLS[what])
-    fails(bureau, StoreFailing)
+    fails(bureau, StoreFailing, language="en" if what in QUICK else "zh")
     stored(bureau)
     failing.heal()
     ends_complete(bureau, files)
-
-
-@need(faultfs.fuse)
-def test_a_failing_store_is_told_in_chinese_too(bureau: Bureau, failing: FaultyStore) -> None:
-    lay_card(bureau)
-    failing.refuse(Refusal("write", on=TEMP))
-    fails_in_both_languages(bureau, StoreFailing)
 
 
 @need(faultfs.fuse)
@@ -260,7 +256,7 @@ def test_a_store_that_cannot_say_what_it_holds_is_not_taken_for_an_empty_one(
 
 
 @need(disks.root)
-@pytest.mark.parametrize("step", MIDDLE)
+@pytest.mark.parametrize("step", at_once(MIDDLE, Step.PLAN_KEPT, Step.MARK_KEPT))
 def test_a_store_that_is_unmounted_in_the_middle_loses_nothing_and_nothing_is_written_where_it_was(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
 ) -> None:
@@ -280,7 +276,7 @@ def test_a_store_that_is_unmounted_in_the_middle_loses_nothing_and_nothing_is_wr
 
 
 @need(faultfs.fuse)
-@pytest.mark.parametrize("step", MIDDLE)
+@pytest.mark.parametrize("step", at_once(MIDDLE, Step.TEMP_SYNCED))
 def test_a_store_whose_server_dies_in_the_middle_loses_nothing(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
 ) -> None:
@@ -338,6 +334,7 @@ def test_an_empty_disk_that_is_mounted_over_the_store_takes_nothing(bureau: Bure
 # --- more than one trouble -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @need(disks.root)
 def test_a_store_that_fails_in_many_ways_one_after_the_other_loses_nothing(
     bureau: Bureau, tmp_path: Path, at_step: Acts

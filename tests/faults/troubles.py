@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bureau import DOCKED, Bureau, media, name_of
 from sqlalchemy import select
 
@@ -20,7 +21,6 @@ from dockd.errors import DockdError
 from dockd.locale import _, use_language
 from dockd.offload.steps import Step
 from dockd.register.tables import FootageRow, LocationRow, TransferRow
-
 
 MIB = 1 << 20
 
@@ -37,6 +37,11 @@ def need(*groups: Iterable[Any]) -> Callable[[Callable[..., None]], Callable[...
         return test
 
     return mark
+
+
+def at_once(every: Iterable[Any], *quick: Any) -> list[Any]:
+    """The cases of a test: ``quick`` ones always, the others with the slow tests."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in every]
 
 
 def nth(number: int, act: Callable[[], object]) -> Callable[[], None]:
@@ -86,7 +91,7 @@ def _pattern(template: str) -> str:
 def fails(
     bureau: Bureau, *errors: type[DockdError], code: int = 4, language: str = "en", card: Path | None = None
 ) -> str:
-    """``dockd offload`` ends with ``code`` and says one of ``errors``; no worker of it is left. Returns what it said."""
+    """``dockd offload`` ends with ``code`` and says one of ``errors``; no worker is left. Returns what it said."""
     result = bureau.run("--lang", language, "offload", card or bureau.card, config=bureau.config)
     assert result.exit_code == code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
@@ -175,6 +180,7 @@ def move_register(bureau: Bureau, disk: Path) -> Path:
     """The station's register lies on ``disk`` from now on."""
     file = disk / "register.db"
     shutil.move(bureau.folder / "register.db", file)
+    subprocess.run(["sync", "-f", disk], check=True)
     configure(bureau, "sqlite:///register.db", f"sqlite:///{file}")
     return file
 

@@ -667,4 +667,4 @@ def test_the_register_is_asked_no_more_often_where_more_is_kept(kept: Dock, cloc
         old = session.scalars(select(func.min(LocationRow.verified_at))).one()
         session.execute(update(LocationRow).where(LocationRow.id > 3).values(verified_at=clock()))
         session.execute(update(LocationRow).where(LocationRow.id <= 3).values(verified_at=old - timedelta(days=40)))
-    assert asked() == few
+    assert few <= asked() <= few + 2, "a month and a day beside it are looked up"

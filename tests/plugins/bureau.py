@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ BEIJING = timezone(timedelta(hours=8))
 DOCKED = datetime(2026, 11, 23, 10, 0, tzinfo=BEIJING)
 """Where the tests' clock stands when a visit begins."""
 
+SHA256SUM = shutil.which("sha256sum") or "sha256sum"
 WANG, LI = "13012301", "13012302"
 HEADER = b"\0\0\0\x18ftypmp42"
 
@@ -252,7 +254,7 @@ def _report(said: str) -> str:
 def require_manifest(store: Path, manifest: str) -> None:
     """``cd ROOT && sha256sum -c MANIFEST`` passes."""
     done = subprocess.run(
-        ["sha256sum", "--quiet", "--strict", "-c", manifest], cwd=store, capture_output=True, check=False
+        [SHA256SUM, "--quiet", "--strict", "-c", manifest], cwd=store, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

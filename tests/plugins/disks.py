@@ -91,6 +91,14 @@ def fill(at: Path, *, leave: int) -> Path:
     return ballast
 
 
+def brim(at: Path) -> None:
+    """Takes all space of the disk at ``at``, to the last byte, also what others have given back since."""
+    number = sum(1 for _ in at.glob("ballast*"))
+    with (at / f"ballast-{number}").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(512))
+
+
 def extent_of(file: Path) -> int:
     """Where the first byte of ``file`` lies on its disk (of one whole extent), in bytes."""
     lines = _run("filefrag", "-v", "-b1", "-e", file).splitlines()

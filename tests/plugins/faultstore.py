@@ -31,7 +31,7 @@ _CALLS = frozenset({"getattr", "read", "create", "mkdir", "write", "fsync", "fsy
 
 @dataclass(frozen=True)
 class Refusal:
-    """The kernel call ``call`` fails with ``error`` after it went well ``after`` times, on paths where ``on`` is found."""
+    """``call`` fails with ``error`` on paths where ``on`` is found, after it went well ``after`` times."""
 
     call: str
     error: str = "EIO"

@@ -58,7 +58,18 @@ class Server:
         self._call(
             "initdb", "-D", data, "-U", "dockd", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "-N"
         )
+        self.resume()
+
+    def stop(self) -> None:
+        """The server stops at once, as when its machine goes off; ``resume`` brings it back with all that was kept."""
+        self._call("pg_ctl", "-D", f"{self.folder}/data", "-w", "-m", "immediate", "stop")
+
+    def is_running(self) -> bool:
+        return (self.folder / "data/postmaster.pid").exists()
+
+    def resume(self) -> None:
         options = f"{OPTIONS} -k {self.folder}"
+        data = f"{self.folder}/data"
         self._call("pg_ctl", "-D", data, "-w", "-t", "60", "-l", f"{self.folder}/log", "-o", options, "start")
 
     @contextmanager

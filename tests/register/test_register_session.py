@@ -25,15 +25,15 @@ from sqlalchemy.orm import Session
 from dockd.errors import (
     RegisterAbsent,
     RegisterCorrupt,
+    RegisterFailing,
+    RegisterFull,
     RegisterLocked,
     RegisterOutdated,
+    RegisterReadOnly,
     RegisterTooNew,
     RegisterUnreachable,
     StationExists,
     StoreError,
-    StoreFailing,
-    StoreFull,
-    StoreReadOnly,
 )
 from dockd.register.session import Register, check_integrity, create_register, migrate_register, open_register
 from dockd.register.tables import BayRow, CustodyRow, LedgerHeadRow, OfficerRow
@@ -326,7 +326,7 @@ def test_a_register_on_a_full_disk_is_told_as_such_and_keeps_what_it_had(sqlite_
     child = FORK.Process(target=_write_beyond_the_limit, args=(sqlite_file, result))
     child.start()
     child.join()
-    assert result.get() in ("StoreFull", "StoreFailing")
+    assert result.get() in ("RegisterFull", "RegisterFailing")
     register = open_register(f"sqlite:///{sqlite_file}")
     assert officers(register) == 0
     register.close()
@@ -361,16 +361,17 @@ def sqlite_error(code: int) -> sqlite3.Error:
         (sqlite3.SQLITE_LOCKED, RegisterLocked),
         (sqlite3.SQLITE_CORRUPT_VTAB, RegisterCorrupt),
         (sqlite3.SQLITE_NOTADB, RegisterCorrupt),
-        (sqlite3.SQLITE_FULL, StoreFull),
-        (sqlite3.SQLITE_READONLY, StoreReadOnly),
-        (sqlite3.SQLITE_READONLY_DBMOVED, StoreReadOnly),
-        (sqlite3.SQLITE_IOERR_FSYNC, StoreFailing),
+        (sqlite3.SQLITE_FULL, RegisterFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, RegisterFull),
+        (sqlite3.SQLITE_READONLY, RegisterReadOnly),
+        (sqlite3.SQLITE_READONLY_DBMOVED, RegisterReadOnly),
+        (sqlite3.SQLITE_IOERR_FSYNC, RegisterFailing),
         (sqlite3.SQLITE_CONSTRAINT_UNIQUE, type(None)),
         (sqlite3.SQLITE_MISUSE, type(None)),
     ],
 )
 def test_sqlite_errors_are_told_apart_by_their_codes(code: int, expected: type) -> None:
-    assert type(trouble_of(sqlite_error(code), Place("r.db", "/r.db", 1), writing=True)) is expected
+    assert type(trouble_of(sqlite_error(code), Place("r.db", __file__, 1), writing=True)) is expected
 
 
 @pytest.mark.parametrize(
@@ -383,9 +384,9 @@ def test_sqlite_errors_are_told_apart_by_their_codes(code: int, expected: type) 
         ("55P03", RegisterLocked),
         ("40P01", RegisterLocked),
         ("XX001", RegisterCorrupt),
-        ("25006", StoreReadOnly),
-        ("53100", StoreFull),
-        ("58030", StoreFailing),
+        ("25006", RegisterReadOnly),
+        ("53100", RegisterFull),
+        ("58030", RegisterFailing),
         ("23505", type(None)),
         ("42P01", type(None)),
     ],
@@ -394,6 +395,18 @@ def test_postgresql_errors_are_told_apart_by_their_states(state: str, expected: 
     psycopg = pytest.importorskip("psycopg")
     error = psycopg.errors.lookup(state)("words that nobody looks at")
     assert type(trouble_of(error, Place("postgresql://db", None, 1), writing=True)) is expected
+
+
+def test_a_file_that_cannot_be_read_is_failing_and_not_corrupt(tmp_path: Path) -> None:
+    """SQLite makes SQLITE_CORRUPT of the kernel's EIO: nobody should rebuild a register because of that."""
+    place = Place("r.db", str(tmp_path / "r.db"), 1)
+    corrupt = sqlite_error(sqlite3.SQLITE_CORRUPT)
+    assert type(trouble_of(corrupt, place, writing=True)) is RegisterUnreachable
+    (tmp_path / "r.db").mkdir()
+    assert type(trouble_of(corrupt, place, writing=True)) is RegisterFailing
+    (tmp_path / "r.db").rmdir()
+    (tmp_path / "r.db").write_bytes(b"damaged")
+    assert type(trouble_of(corrupt, place, writing=True)) is RegisterCorrupt
 
 
 def test_other_errors_are_not_trouble_of_the_database() -> None:

@@ -26,6 +26,12 @@ def bureau(founded: Path, tmp_path: Path, run_cli: Callable[..., Any], clock: An
     return Bureau(tmp_path / "station", run_cli, clock)
 
 
+@pytest.fixture
+def no_parsers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ffprobe and exiftool are not installed: for tests that are not about what a film says, and much quicker."""
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+
+
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five seconds of film without a date in it."""

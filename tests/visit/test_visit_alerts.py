@@ -50,6 +50,7 @@ def test_a_late_recording_is_alerted_with_recorder_officer_file_hours_and_the_ar
         assert words in chinese.replace("\n", "")
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_every_late_recording_has_an_alert_of_its_own_and_other_matters_one_a_visit(bureau: Bureau) -> None:
     for number in (1, 2, 3):
         bureau.record(8, day=21, number=number, badge="000000")
@@ -63,6 +64,7 @@ def test_every_late_recording_has_an_alert_of_its_own_and_other_matters_one_a_vi
     assert len(bureau.alerts("unassigned")) == 2, "another visit"
 
 
+@pytest.mark.usefixtures("no_parsers")
 @pytest.mark.parametrize(("late_by", "late"), [(0, False), (1, True)])
 def test_exactly_twenty_four_hours_are_in_time_and_a_second_more_is_not(
     bureau: Bureau, late_by: int, late: bool
@@ -108,6 +110,7 @@ def test_a_film_without_a_date_in_it_says_nothing_of_the_recorders_clock(bureau:
     assert not kinds(bureau.alerts()) & {"clock_unset", "clock_disagreement", "deadline_unknown"}
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_a_store_that_is_not_the_designated_one_judges_nobody(bureau: Bureau) -> None:
     text = bureau.config.read_text(encoding="utf-8")
     bureau.config.write_text(text.replace("language: en", "language: en, designated_storage: false"), encoding="utf-8")
@@ -122,6 +125,7 @@ def at_step(step: Step, act: Callable[[], object]) -> Callable[[Step], None]:
     return lambda now: (act(), None)[1] if now is step else None
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_footage_that_was_docked_in_time_and_stored_late_is_the_stations_lateness(bureau: Bureau) -> None:
     path = bureau.record(8)
     bureau.attend(passed=at_step(Step.READ_BACK, lambda: bureau.clock.move(hours=30)))
@@ -143,6 +147,7 @@ def cut_at(step: Step) -> Callable[[Step], None]:
     return passed
 
 
+@pytest.mark.usefixtures("no_parsers")
 @pytest.mark.parametrize("step", [Step.PLAN_KEPT, Step.SOURCE_READ, Step.VERIFIED_KEPT, Step.RENAMED])
 def test_a_visit_that_was_cut_short_and_goes_on_two_days_later_makes_no_officer_late(
     bureau: Bureau, step: Step
@@ -159,6 +164,7 @@ def test_a_visit_that_was_cut_short_and_goes_on_two_days_later_makes_no_officer_
     bureau.prove(again)
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_a_visit_that_was_cut_short_twice_still_knows_when_the_recorder_was_first_docked(bureau: Bureau) -> None:
     path = bureau.record(8)
     with pytest.raises(Cut):
@@ -206,6 +212,7 @@ def test_the_journal_tells_of_a_visit_in_numbers_only(bureau: Bureau, journal: i
     assert {"owner_conflict", "not_a_file_on_card", "damaged_media"} <= set(opened)
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_a_held_recorder_is_in_the_journal_in_numbers_only(bureau: Bureau, journal: io.StringIO) -> None:
     bureau.record(8, serial="3000001")
     bureau.dockd("offload", bureau.card, code=6)
@@ -227,6 +234,7 @@ def test_what_a_real_command_writes_to_the_journal_names_nobody(bureau: Bureau) 
     assert not [word for word in PERSONAL if word in done.stderr]
 
 
+@pytest.mark.usefixtures("no_parsers")
 def test_no_name_of_a_person_is_in_any_path_of_the_store(bureau: Bureau) -> None:
     bureau.cases(f"A-1,无证采矿,张某,{LI},2026-11-23T07:00,2026-11-23T09:00,南佐镇,勘验")
     bureau.lay("DCIM/王建国_张某.mp4", media("1"))

@@ -56,7 +56,7 @@ NAMES = {
     "no extension": b"NOEXT",
     "a long extension": b"a.mp4mp4mp4mp4",
     "lower twin": b"twin.log",
-    "upper twin": b"TWIN.MP4",
+    "upper twin": b"TWIN.LOG",
     "blank": b" ",
     "emoji": "📹.log".encode(),
     "zero width": "a\u200bb.log".encode(),

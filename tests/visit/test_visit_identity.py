@@ -11,6 +11,8 @@ from bureau import DOCKED, Bureau, kinds, media, outcomes
 from dockd.nouns import Rung
 from dockd.visit.identify import Clue, Identified, identify
 
+pytestmark = pytest.mark.usefixtures("no_parsers")
+
 BIND = "[binding]\nrecorder_serial = {serial}\nuser_no = {badge}\n"
 
 

@@ -13,6 +13,8 @@ from bureau import BEIJING, DOCKED, Bureau, by_path, media, name_of, outcomes, r
 
 from dockd.footage.sidecar import parse_sidecar
 
+pytestmark = pytest.mark.usefixtures("no_parsers")
+
 INGEST = "unknown_recorder: ingest"
 RESETS = {
     "1970": datetime(1970, 1, 1, tzinfo=UTC),

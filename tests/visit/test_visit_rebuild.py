@@ -33,6 +33,7 @@ LOST = {
     "journal -",  # proven marks of half copies
     "station.last_seen_at",  # the time of the newest line
     "location.verified_at",  # proofs after the one of storing
+    "location.verified_via",
     "event +",  # register.rebuilt itself
     "ledger_head.seq",
     "ledger_head.sha256",
@@ -344,7 +345,7 @@ def test_what_contradicts_the_register_is_named_by_file(lived: Bureau) -> None:
     last = {
         "missing": {stored[2], visits[0]["manifest"]},
         "altered": {stored[3], stored[4] + ".xmp"},
-        "unregistered": {"footage/2026/strange.mp4"},
+        "unregistered": {"footage/2026/strange.mp4", "footage/2026/11/23/YS-07/S1-20261123-900000-00001.mp4"},
         "half_copy": {stored[2] + ".part"},
     }
     for name in last["missing"]:
@@ -359,6 +360,7 @@ def test_what_contradicts_the_register_is_named_by_file(lived: Bureau) -> None:
     told = lived.json("rebuild", code=5)
 
     assert not told["ok"]
+    assert told["found_visits"] == [], "a number that was never given burns none"
     assert {kind: {one["location"] for one in told[kind]} for kind in last} == last
     shown = lived.dockd("rebuild", code=5)
     assert "footage/2026/strange.mp4" in shown.stdout
@@ -476,6 +478,34 @@ def test_a_visit_of_which_the_ledger_knows_nothing_keeps_its_number(bureau: Bure
     lose(bureau)
     bureau.dockd("rebuild", code=5)
     assert differences(before, contents(url_of(bureau))) <= LOST
+
+
+def test_a_visit_that_had_ended_but_is_not_in_the_ledger_is_ended_with_the_listing_it_left(
+    bureau: Bureau,
+) -> None:
+    bureau.record(8)
+    bureau.offload()
+    mirror = max((bureau.store / "ledger/S1").glob("*.jsonl"))
+    known = mirror.read_bytes()
+    bureau.clock.move(hours=1)
+    path = bureau.record(9)
+    stored = by_path(bureau.offload())[path]
+    lose(bureau)
+    mirror.write_bytes(known)
+    listing = next(bureau.store.rglob("visit-000002.json"))
+    data = listing.read_bytes()
+
+    told = bureau.json("rebuild", code=5)
+
+    assert told["found_visits"] == [2]
+    bureau.clock.move(hours=1)
+    again = bureau.offload()
+    assert outcomes(again)[path] == "stored", "what no register knows is stored anew"
+    assert by_path(again)[path]["location"] != stored["location"]
+    assert bureau.json("visit", "show", 2)["outcome"] == "partial"
+    assert listing.read_bytes() == data
+    beside = {stored["location"], f"{stored['location']}.xmp", str(listing.relative_to(bureau.store))[:-4] + "sha256"}
+    assert {one["location"] for one in bureau.json("verify", code=5)["unregistered"]} == beside
 
 
 @pytest.mark.fuse

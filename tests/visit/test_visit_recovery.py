@@ -16,6 +16,8 @@ from dockd.offload import pipeline
 from dockd.offload.steps import Step
 from dockd.visit.request import Phase, Progress
 
+pytestmark = pytest.mark.usefixtures("no_parsers")
+
 TOLD = {Phase.SAFE, Phase.DESCRIBING}
 """The phases in which a screen says that the recorder may be removed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,9 @@ from bureau import BEIJING, DOCKED, LI, WANG, Bureau, kinds, media, outcomes
 
 from dockd.footage.sidecar import parse_sidecar
 
+pytestmark = pytest.mark.usefixtures("no_parsers")
+
+EXIFTOOL = shutil.which("exiftool") or "exiftool"
 MORNING = datetime(2026, 11, 23, 6, 0, tzinfo=BEIJING)
 NOON = datetime(2026, 11, 23, 9, 0, tzinfo=BEIJING)
 NOBODY = "000000"
@@ -261,7 +265,7 @@ def test_a_sidecar_is_read_by_exiftool_as_it_was_meant(bureau: Bureau) -> None:
     bureau.json("record", "tag", record["record_id"], "--title", "=1+1 <\"&>' 标题")
     for end in (".xmp", ".r2.xmp"):
         sidecar = bureau.store / (record["location"] + end)
-        words = ["exiftool", "-j", "-G1", "-struct", "-charset", "utf8", str(sidecar)]
+        words = [EXIFTOOL, "-j", "-G1", "-struct", "-charset", "utf8", str(sidecar)]
         done = subprocess.run(words, capture_output=True, check=True)
         (tags,) = json.loads(done.stdout)
         assert not [name for name in tags if name.endswith((":Error", ":Warning"))]

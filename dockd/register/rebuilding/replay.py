@@ -114,6 +114,7 @@ def replay(
         done.unfinished = stays.reopen_unfinished(rows)
     rows.change(StationRow, {"station_no": station_no}, last_seen_at=newest)
     session.add(LedgerHeadRow(station_no=station_no, seq=tale.head.seq, sha256=tale.head.sha256))
+    session.flush()
     done.tables = {**{name: count for name, count in sorted(rows.counts.items()) if count}, "event": done.lines}
     return done
 
