@@ -59,6 +59,7 @@ class Draft:
         """All bytes are on the medium under the temporary name."""
         self._drain()
         os.fchmod(self._fd, mode)
+        # The final name promises whole bytes: these, before they get it.
         os.fsync(self._fd)
 
     def _drain(self) -> None:
@@ -96,6 +97,9 @@ def publishing(path: str, *, mode: int = 0o640, replace: bool = True, blame: Bla
             draft.finish(mode)
             try:
                 (_replace if replace else _add)(temp, path)
+            except FileExistsError:
+                os.unlink(temp)  # before the folder is synced: it must not come back after a power cut
+                raise
             finally:
                 # The name is on the medium, also one that stands there already: who gave it may have died before this.
                 _fsync_folder(folder)

@@ -409,7 +409,8 @@ def write_sidecar(path: Path, data: bytes) -> str:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temp.unlink()
-    _fsync(path)
+    _fsync(path)  # a sidecar's row promises its bytes, whoever wrote them,
+    # and its name.
     _fsync(path.parent)
     return hashlib.sha256(data).hexdigest()
 
@@ -437,6 +438,7 @@ def _write_new(temp: Path, data: bytes) -> None:
     with os.fdopen(fd, "wb") as file:
         os.fchmod(fd, 0o440)
         file.write(data)
+        # A name promises whole bytes: these, before they get theirs.
         file.flush()
         os.fsync(fd)
 

@@ -64,7 +64,7 @@ def rename_without_replacing(old: str, new: str) -> None:
     """Gives ``old`` the name ``new`` in one step; raises FileExistsError if ``new`` exists, never replaces it.
 
     Where the file system has no RENAME_NOREPLACE, link and unlink do it: a crash between them
-    leaves both names on the same bytes, which recovery cleans.
+    leaves both names on the same bytes, which recovery cleans. No crash leaves neither.
     """
     if _libc.renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:
         return
@@ -72,6 +72,13 @@ def rename_without_replacing(old: str, new: str) -> None:
     if code not in _NO_RENAMEAT2:
         raise OSError(code, os.strerror(code), new)
     os.link(old, new, follow_symlinks=False)
+    leave_one_name(old, new)
+
+
+def leave_one_name(old: str, new: str) -> None:
+    """Of two names of one file ``old`` is gone."""
+    # Names become durable each for itself: were the old one to go first, a power cut would take both.
+    fsync_directory(os.path.dirname(new))
     os.unlink(old)
 
 
@@ -114,6 +121,7 @@ def make_directories(root: str, relative: str) -> None:
     path = root
     for part in relative.split("/"):
         parent, path = path, f"{path}/{part}"
+        # The promise is the new name in its parent: without it everything below is gone.
         with suppress(FileExistsError):
             os.mkdir(path, 0o750)
         fsync_directory(parent)
@@ -142,7 +150,8 @@ def same_file(left: str, right: str) -> bool:
 
 
 def remove_durably(path: str) -> None:
-    """``path`` is gone from its directory on the medium; absent already is fine."""
+    """``path`` is gone from its directory on the medium and does not come back; absent already is fine."""
     with suppress(FileNotFoundError):
         os.unlink(path)
+    with suppress(FileNotFoundError):  # also of what is gone: who removed it may have died before this
         fsync_directory(os.path.dirname(path))

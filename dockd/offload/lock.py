@@ -26,7 +26,7 @@ def try_lock(store: str, card_instance: str) -> int | None:
     """An fd that holds the card's lock until it is closed, or None while another process holds it."""
     path = card_lock_path(store, card_instance)
     with blaming_store(store):
-        make_directories(store, LOCKS)
+        make_directories(store, LOCKS)  # nothing durable hangs on a lock: it ends with its process
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -525,6 +525,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
                 placed.append(placed_now)
             else:
                 with durable.blaming_store(around.store):
+                    # The same promise for what is stored again.
                     durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
                 around.books.stored_again(placed_now, found.known)
                 again.append(job.observation_id)
@@ -532,6 +533,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
             around.books.already(job.observation_id, found.known, str(found.reason))
             with durable.blaming_store(around.store):
                 durable.remove_durably(f"{around.store}/{job.temp}")
+    # "Stored" promises the file under its final name.
     with durable.blaming_store(around.store):
         for folder in sorted({os.path.dirname(p.final) for p in placed}):
             durable.fsync_directory(f"{around.store}/{folder}")
@@ -563,7 +565,7 @@ def _place(job: Job, proven: Proven, around: Surroundings) -> Placed:
         except FileExistsError as error:
             if not durable.same_file(temp, final):
                 raise ProofFailed(text=f"{job.final}: a file that the register does not know stands there") from error
-            os.unlink(temp)
+            durable.leave_one_name(temp, final)
     around.passed(Step.RENAMED)
     return Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())
 

@@ -101,6 +101,7 @@ def _finish_verified(held: HeldTemp, around: Surroundings, found: Recovered, *, 
 def _keep_placed(job: Job, proven: Proven, around: Surroundings) -> None:
     """The crash came after the rename: the directory's fsync and the row are still to come."""
     with durable.blaming_store(around.store):
+        # "Stored" promises the final name, and who gave it died before this.
         durable.fsync_directory(os.path.dirname(f"{around.store}/{job.final}"))
     placed = Placed(proven, job.entry, job.final, job.file_no, job.docked_at, around.now())
     settled = settle_proven(job, proven, around.books.equals([proven]), around)
@@ -128,6 +129,7 @@ def _still_equal(path: str, held: HeldTemp) -> bool:
     with durable.blaming_store(path):
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            # The bytes are on the medium since before the row said verified; the read-back does not rely on that.
             os.fsync(fd)
             found = read_back(fd)
         finally:

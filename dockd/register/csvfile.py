@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FILE_MAX = 64 << 20
 CELL_MAX = 4096
+# What a cell may hold before it is taken for one that never ends: the csv module's own default, which
+# anybody in the process may have raised for all.
+ENDLESS = 128 << 10
 # A header that is not found here is none; a quote that is never closed must not cost three passes over 64 MiB.
 _HEADER_WITHIN = 64 << 10
 _DELIMITERS = ",;\t"
@@ -87,6 +90,14 @@ def read_sheet(path: Path, columns: Sequence[Column]) -> Sheet:
 def parse_sheet(raw: bytes, columns: Sequence[Column], *, name: str) -> Sheet:
     """The bytes of a file as a sheet; ``name`` is what messages call it. Raises NotACsv."""
     text = _decode(raw, columns, name)
+    before = csv.field_size_limit(ENDLESS)
+    try:
+        return _parse(text, columns, name)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _parse(text: str, columns: Sequence[Column], name: str) -> Sheet:
     header = _find_header(text, columns, name)
     lines: list[Line] = []
     bad: list[BadLine] = []
@@ -180,9 +191,7 @@ def _rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | BadLine]
 
 def _format_fault(error: csv.Error, overlong: bool) -> str:
     if overlong:
-        return _("a cell has no end within {limit} characters; nothing after it was read").format(
-            limit=csv.field_size_limit()
-        )
+        return _("a cell has no end within {limit} characters; nothing after it was read").format(limit=ENDLESS)
     if "unexpected end" in str(error):
         return _("a quotation mark that is opened here is never closed; nothing after it was read")
     return _("quotation marks are not as in a CSV ({error})").format(error=error)

@@ -240,6 +240,7 @@ def _cut_back(register: Register, station_no: str, seq: int, path: str, tail: Ta
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.ftruncate(fd, tail.end)
+        # What comes next promises to be the register's bytes or zeros: nothing torn may lie below it.
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -26,7 +26,7 @@ from dockd.visit.request import Phase, Progress
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.5
 _FROZEN_S = 10.0  # a living worker says something five times a second, whatever its card does
-_END_MS = 5000
+_END_MS, _STUCK_MS = 5000, 200
 _MOST_FDS = 1 << 20
 _READING = frozenset({Phase.LISTING, Phase.COPYING, Phase.PROVING})
 
@@ -94,9 +94,10 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
     finally:
         os.close(beat_write)
         receive.close()
-    _reap(pid)
-    if isinstance(answer, _Failed):
-        raise answer.error
+    error = answer.error if isinstance(answer, _Failed) else None
+    _reap(pid, _STUCK_MS if isinstance(error, NotAnswering) else _END_MS)
+    if error:
+        raise error
     return answer.value
 
 
@@ -154,7 +155,7 @@ def _how_it_ended(pid: int) -> str:
     return f"exit {os.WEXITSTATUS(status)}"
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int, wait_ms: int) -> None:
     """Waits for the end of a child that has answered, but not for one whose thread the kernel keeps."""
     try:
         process = os.pidfd_open(pid)
@@ -163,7 +164,7 @@ def _reap(pid: int) -> None:
     try:
         end = poll()
         end.register(process, POLLIN)
-        if end.poll(_END_MS):
+        if end.poll(wait_ms):
             os.waitpid(pid, 0)
     finally:
         os.close(process)

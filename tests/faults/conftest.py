@@ -20,7 +20,7 @@ from dockd.visit.numbers import Guards
 
 pytest.register_assert_rewrite("troubles")
 
-DEADLINE_S = 60
+DEADLINE_S = 240
 
 
 @pytest.fixture(scope="session")

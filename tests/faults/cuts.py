@@ -130,7 +130,7 @@ class Scene:
     def _kill(self, disk: Disk, where: int | tuple[str, str] | Step) -> None:
         def life() -> None:
             if isinstance(where, Step):
-                self._do(disk.path, _silence, killer(where))
+                self._do(disk.path, _silence, killer(where, 1))
             else:
                 disk.kill_at(where, os.getpid(), cut=False)
                 self._do(disk.path, _silence, ignore)
@@ -299,7 +299,7 @@ def worn_card(scene: Scene) -> Scene:
 def stray_card(scene: Scene) -> Scene:
     """A visit was killed, and a temp of nobody lies in its folder."""
     short_card(scene)
-    in_child(lambda: visit(scene, scene.station, _silence, killer(Step.RENAMED)))
+    in_child(lambda: visit(scene, scene.station, _silence, killer(Step.RENAMED, 1)))
     folder = next(scene.station.glob("store/footage/*/*/*/YS-07"))
     (folder / "S1-20261123-000099-00001.dat.part").write_bytes(b"whose")
     return scene

@@ -93,7 +93,11 @@ class Trace:
 
         A cut that forgets everything leaves the same at each call between two of these.
         """
-        return [0, *(number + 1 for number, call in enumerate(self.log) if call[0] == "sync")]
+        return [0, *(number + 1 for number, call in enumerate(self.log) if call[0] == "sync"), len(self)]
+
+    def pending_points(self) -> list[int]:
+        """Where most is waiting to be durable: right before each sync, and at the end."""
+        return [*(number for number, call in enumerate(self.log) if call[0] == "sync"), len(self)]
 
     def names(self) -> list[str]:
         """The calls by name."""
@@ -109,8 +113,8 @@ class Disk:
     def kill_at(self, call: int | tuple[str, str], victim: int, *, cut: bool) -> None:
         """``victim`` is killed when changing call number ``call`` (of all since the mount) comes; it is not done.
 
-        Or the first call of a name, of a file whose name ends so: ``("unlink", ".part")``. ``cut``:
-        nor is anything after it, for the power is gone.
+        Or the first call of a name, of a file whose name ends so: ``("unlink", ".part")``, or the one
+        after it: ``("after link", ".dat")``. ``cut``: nor is anything after it, for the power is gone.
         """
         os.setxattr(self.path, "user.kill", json.dumps([call, victim, cut]).encode())
 
@@ -202,7 +206,11 @@ class _Files:
     def _is_meant(self, meant: Any, call: str, said: tuple[Any, ...]) -> bool:
         if isinstance(meant, int):
             return len(self.medium.log) >= meant
-        return call == meant[0] and any(str(each).endswith(meant[1]) for each in said)
+        found = call == meant[0].removeprefix("after ") and any(str(each).endswith(meant[1]) for each in said)
+        if found and meant[0] != call:
+            self.kill = (0, *(self.kill or ())[1:])
+            return False
+        return found
 
     def _node(self, path: str | None, fh: int | None) -> int:
         return self.handles[fh] if fh else self.medium.find(path or "")

@@ -23,7 +23,7 @@ from dockd.offload.steps import Step
 
 pytestmark = forgetful.fuse
 
-FATES = (NOTHING, DATA, NAMES)
+FATES = (NOTHING, DATA, NAMES, *map(Fate, range(12)))
 PUBLISHED = tuple(
     f"{place} (folder)"
     for place in ("export.manifest.write_manifest > publishing", "export.visitfile.write_visit > publishing")
@@ -31,6 +31,8 @@ PUBLISHED = tuple(
 MAKING = "visit.follow._make_folder > make_directories (folder)"
 SIDECAR = "footage.sidecar._fsync (folder)"
 PLACED = "offload.pipeline.place_proven > fsync_directory (folder)"
+REMOVED = "offload.pipeline.place_proven > remove_durably (folder)"
+KEPT = "offload.recover._keep_placed > fsync_directory (folder)"
 VERIFIED = "offload.pipeline._keep_group > fsync_directory (folder)"
 
 
@@ -44,6 +46,7 @@ class Row:
 
     symptom   a part of what must be found
     killed    a first run is killed there, and the second one goes on without the fsync
+    flagged   False: renameat2 knows no flags, so that link and unlink run
     torn      look at cuts that leave a part of what was not synced, and at what the next visit makes of it
     """
 
@@ -54,6 +57,7 @@ class Row:
     neighbours: tuple[str, ...] = ()
     killed: Where | None = None
     torn: bool = False
+    flagged: bool = True
 
 
 FOUND = (
@@ -76,7 +80,7 @@ FOUND = (
     Row(PLACED, "the name of a stored file", cuts.short_card, "called stored and is not there whole"),
     Row(PLACED, "the name of a file that is stored again", cuts.lost_card, "called stored and is not there whole"),
     Row(
-        "offload.pipeline.place_proven > remove_durably (folder)",
+        REMOVED,
         "a temp of what is stored already does not come back when its visit has ended",
         cuts.returning_card,
         "was removed and is back",
@@ -90,6 +94,21 @@ FOUND = (
         (*PUBLISHED, SIDECAR, MAKING, PLACED, VERIFIED),
     ),
     Row(
+        "offload.pipeline._place > rename_without_replacing (folder)",
+        "the new name of a file, before the old one goes",
+        cuts.short_card,
+        "called verified and is gone",
+        flagged=False,
+    ),
+    Row(
+        "offload.pipeline._place > leave_one_name (folder)",
+        "the same, where a crash had left both names",
+        cuts.short_card,
+        "called verified and is gone",
+        killed=("after link", ".dat"),
+        flagged=False,
+    ),
+    Row(
         "offload.pipeline._set_aside > move_aside (folder)",
         "bytes that were read back wrong are kept as evidence",
         cuts.worn_card,
@@ -97,7 +116,7 @@ FOUND = (
     ),
     # The recovery of a visit that was killed.
     Row(
-        "offload.recover._keep_placed > fsync_directory (folder)",
+        KEPT,
         "the name of a file that was renamed just before the crash",
         cuts.short_card,
         "called stored and is not there whole",
@@ -108,7 +127,7 @@ FOUND = (
         "a temp that the crash left does not come back when its visit has ended",
         cuts.returning_card,
         "was removed and is back",
-        (*PUBLISHED, SIDECAR, MAKING, PLACED, VERIFIED, "offload.recover._keep_placed > fsync_directory (folder)"),
+        (*PUBLISHED, SIDECAR, MAKING, PLACED, VERIFIED, KEPT, REMOVED),
         killed=("unlink", ".part"),
     ),
     Row(
@@ -151,6 +170,19 @@ FOUND = (
         "the mirror is not whole",
         killed=-1,
     ),
+    Row(
+        "register.mirror.mirror_ledger > make_folders (folder)",
+        "the names of the mirror's folders",
+        cuts.mirror_anew,
+        "the mirror is not whole",
+    ),
+    Row(
+        "register.mirror._cut_back",
+        "a line that an earlier crash tore does not come back below the next append",
+        cuts.mirror_torn,
+        "ledger_broken",
+        torn=True,
+    ),
     Row("register.mirror._note_begun", "the note of what may be torn", cuts.mirror_only, "ledger_broken", torn=True),
     Row(
         "register.mirror._note_begun > sync_folder (folder)",
@@ -177,12 +209,6 @@ NOT_NEEDED = {
             "",
             killed=Step.RENAMED,
         ),
-        Row(
-            "register.mirror._cut_back",
-            "none: what is cut off is written over, and synced with the lines that are due there",
-            cuts.mirror_torn,
-            "",
-        ),
     )
 }
 """Left out, these break nothing, for the reason given. Each is tried."""
@@ -190,8 +216,8 @@ NOT_NEEDED = {
 
 def find_cut(scene: Scene, trace: Trace, symptom: str, fates: Iterable[Fate]) -> str | None:
     """The first cut after which something durable (or said) is not so, in words; None where there is none."""
-    points = {*trace.durable_points(), len(trace)}
     for fate in fates:
+        points = trace.durable_points() if fate is NOTHING else trace.pending_points()
         for number, medium in trace.media():
             if number in points:
                 broken = scene.broken(medium.cut(fate), trace.said(number))
@@ -216,7 +242,7 @@ def _near(trace: Trace, tries: int) -> Iterator[tuple[int, int]]:
     return ((number, seed) for seed in range(tries) for number in at)
 
 
-def run_without(places: set[str], scene: Scene, killed: Where | None = None) -> Trace:
+def run_without(places: set[str], scene: Scene, killed: Where | None = None, *, flagged: bool = True) -> Trace:
     """The run without these fsyncs; where a first run is killed, only the second one goes without."""
     if isinstance(killed, int):
         plain = scene.record().log
@@ -225,13 +251,13 @@ def run_without(places: set[str], scene: Scene, killed: Where | None = None) -> 
     def before(tell: Tell) -> None:
         syncs.leave_out(places, tell)
 
-    return scene.record(before=before, killed_at=killed)
+    return scene.record(before=before, killed_at=killed, manner=Manner(renames_flagged=flagged))
 
 
 @pytest.mark.parametrize("row", FOUND, ids=lambda row: f"{row.place}, {row.scene.__name__}")
 def test_a_cut_shows_that_the_fsync_is_missing(row: Row, tmp_path: Path) -> None:
     scene = make_scene(tmp_path / "scene", row.scene)
-    trace = run_without({row.place, *row.neighbours}, scene, row.killed)
+    trace = run_without({row.place, *row.neighbours}, scene, row.killed, flagged=row.flagged)
     assert syncs.LEFT_OUT in trace.said(len(trace)), "the run never came there"
     if row.torn:
         assert find_torn(scene, trace, row.symptom, tries=60)

@@ -175,7 +175,7 @@ def test_a_register_whose_disk_is_full_is_told_apart_from_a_full_store(
 def test_a_register_whose_disk_turns_read_only_ends_the_visit_and_loses_nothing(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step | None
 ) -> None:
-    files = lay_card(bureau)
+    files = lay_card(bureau, alone=True)
     image, at = tmp_path / "image", tmp_path / "disk"
     with disks.ext4(image, at, size=16 * MIB, options="errors=remount-ro") as disk:
         move_register(bureau, disk)
@@ -195,7 +195,7 @@ def test_a_register_whose_disk_turns_read_only_ends_the_visit_and_loses_nothing(
 def test_a_register_whose_disk_dies_in_mid_copy_leaves_a_store_that_can_be_recovered(
     bureau: Bureau, tmp_path: Path, at_step: Acts, step: Step
 ) -> None:
-    files = lay_card(bureau)
+    files = lay_card(bureau, alone=True)
     image, at = tmp_path / "image", tmp_path / "disk"
     with disks.ext4(image, at, size=16 * MIB) as disk:
         move_register(bureau, disk)

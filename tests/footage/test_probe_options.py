@@ -44,3 +44,12 @@ def test_without_the_list_of_containers_a_concat_script_would_be_followed(tmp_pa
     assert ffmpeg.probe(f"file:{path}", **unguarded)["format"]["format_name"] == "concat"
     with pytest.raises(ffmpeg.Error):
         ffmpeg.probe(f"file:{path}", **PROBE_OPTIONS)
+
+
+def test_ffprobe_may_open_files_only(tmp_path: Path) -> None:
+    path = tmp_path / "list.mp4"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1.0,\nhttp://127.0.0.1:9/film.ts\n#EXT-X-ENDLIST\n")
+    unlisted = {name: value for name, value in PROBE_OPTIONS.items() if name != "format_whitelist"} | {"v": "warning"}
+    with pytest.raises(ffmpeg.Error) as refused:
+        ffmpeg.probe(f"file:{path}", **unlisted)
+    assert b"'http' not on whitelist 'file'" in refused.value.stderr

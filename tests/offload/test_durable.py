@@ -56,6 +56,33 @@ def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         without_renameat2(monkeypatch, request.param)
 
 
+# --- looking -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A folder that is a store."""
+    (tmp_path / "store/.dockd").mkdir(parents=True)
+    (tmp_path / "store/.dockd/store.json").touch()
+    return tmp_path / "store"
+
+
+def test_what_stands_in_the_store_is_told_from_what_does_not(store: Path) -> None:
+    (store / "a").write_bytes(b"12345")
+    os.symlink("nowhere", store / "b")
+    for name in ("a", "b"):
+        assert durable.look(str(store), name) is not None
+    for name in ("c", "c/d", "a/d"):
+        assert durable.look(str(store), name) is None
+
+
+def test_a_store_that_is_not_mounted_does_not_say_what_it_holds(store: Path) -> None:
+    os.rename(store, store.with_name("away"))
+    store.mkdir()
+    with pytest.raises(StoreMissing):
+        durable.look(str(store), "a")
+
+
 # --- names ---------------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,64 @@ def brim(at: Path) -> None:
     with (at / f"ballast-{number}").open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(512))
+
+
+_LOOP_SET_CAPACITY = 0x4C07
+_BLKFLSBUF = 0x1261
+
+
+class Slot:
+    """A reader's slot: one block device, whatever card is in it. A card is an image of a file system."""
+
+    def __init__(self, device: str, medium: Path, at: Path) -> None:
+        self.device, self._medium, self.path = device, medium, at
+
+    def insert(self, card: Path) -> None:
+        """``card`` is in the slot and mounted read-only at ``path``."""
+        shutil.copyfile(card, self._medium)
+        self._tell()
+        _run("mount", "-o", "ro", self.device, self.path)
+
+    def pull(self) -> None:
+        """The medium is gone, whoever reads it; what is in the caches stays there. Any process may call it."""
+        os.truncate(self._medium, 0)
+        self._tell()
+
+    def eject(self) -> None:
+        """Nothing is mounted any more."""
+        detach(self.path)
+
+    def _tell(self) -> None:
+        fd = os.open(self.device, os.O_RDONLY)
+        fcntl.ioctl(fd, _BLKFLSBUF, 0)
+        fcntl.ioctl(fd, _LOOP_SET_CAPACITY, 0)
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def slot(medium: Path, at: Path) -> Iterator[Slot]:
+    """An empty slot whose cards are mounted at ``at`` (made if needed); ``medium`` is the file behind its device."""
+    at.mkdir(exist_ok=True)
+    medium.touch()
+    device = _run("losetup", "--find", "--show", medium).strip()
+    try:
+        yield Slot(device, medium, at)
+    finally:
+        detach(at)
+        _run("losetup", "--detach", device)
+
+
+def card_image(image: Path, content: Path, *, label: str, born: int, size: int = 16 << 20) -> Path:
+    """An ext4 with the files of ``content``, made at the time ``born`` (no two cards are made in one second)."""
+    with image.open("wb") as file:
+        file.truncate(size)
+    subprocess.run(
+        ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", label, "-d", content, image],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"E2FSPROGS_FAKE_TIME": str(born)},
+    )
+    return image
 
 
 def extent_of(file: Path) -> int:

@@ -47,8 +47,9 @@ class Fault:
     gone_at       a read that reaches this offset takes the whole card away, until ``heal``
     unsteady_at   the byte here is another one every further time it is asked for
     endless       reads beyond the listed end return bytes for ever, past the page cache
-    slow_s        every read takes so many seconds, past the page cache
-    hangs_at      a read that reaches this offset does not return, past the page cache, until ``heal`` or ``abort``
+    slow_s        every read takes so many seconds, good or bad
+    hangs_at      a read that reaches this offset does not return until ``heal`` or ``abort``
+    cached        a hanging or slow read is the page cache's, else it goes past it
     hangs_open    nor does opening it, be it a file or a directory
     """
 
@@ -62,6 +63,7 @@ class Fault:
     slow_s: float = 0
     hangs_at: int | None = None
     hangs_open: bool = False
+    cached: bool = False
 
 
 class FaultyCard:
@@ -199,8 +201,9 @@ class Operations:
         if fault.get("refuses_open"):
             raise OSError(getattr(errno, fault["error"]), "spoiled")
         fi.fh = os.open(self.root + path, os.O_RDONLY)
-        past_cache = any(fault.get(key) for key in ("short", "endless", "slow_s"))
-        fi.direct_io = past_cache or fault.get("hangs_at") is not None
+        hangs = fault.get("hangs_at") is not None
+        slow = (hangs or fault.get("slow_s")) and not fault["cached"]
+        fi.direct_io = bool(slow or fault.get("short") or fault.get("endless"))
         self.files[fi.fh] = path[1:]
         return 0
 

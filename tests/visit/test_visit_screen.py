@@ -111,6 +111,15 @@ def test_a_new_camera_needs_a_profile_file_in_the_configuration_folder_and_no_co
     bureau.prove(summary)
 
 
+def test_the_profile_that_a_recorder_is_registered_with_comes_before_what_the_card_looks_like(bureau: Bureau) -> None:
+    bureau.dockd("recorder", "add", "YS-11", "--serial", "2107741", "--profile", "boblov")
+    path = bureau.record(8, serial="2107741", ext="log")
+    bureau.lay("gbpe.prop", b"devNum=2107741\n")
+    summary = bureau.offload()
+    assert (summary["device_no"], summary["profile"]) == ("YS-11", "boblov")
+    assert outcomes(summary)[path] == "stored"
+
+
 def test_a_wrong_profile_file_is_a_wrong_configuration_that_names_it(bureau: Bureau) -> None:
     bureau.record(8)
     (bureau.folder / "profiles").mkdir(exist_ok=True)

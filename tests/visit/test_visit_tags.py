@@ -215,9 +215,9 @@ def test_the_title_follows_the_configured_template(bureau: Bureau) -> None:
 def test_what_is_no_recording_has_neither_officer_nor_case_nor_deadline(bureau: Bureau) -> None:
     bureau.issue(WANG, MORNING)
     bureau.cases(MINE)
-    bureau.lay("DCIM/LOGS/20261123.log", b"power on")
+    path = bureau.record(8, ext="log")
     bureau.offload("--device-no", "YS-07")
-    record = bureau.said_of("20261123.log")
+    record = bureau.said_of(path)
     assert (record["media_type"], record["officers"], record["case_no"], record["late"]) == ("log", [], None, None)
     assert bureau.alerts() == []
 

@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +45,6 @@ def _clock() -> float:
     return os.times().elapsed
 
 
-def ended(pidfd: int) -> bool:
-    return bool(select.select([pidfd], [], [], PATIENCE_S)[0])
-
-
 def children(pid: int) -> list[int]:
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -54,24 +52,37 @@ def children(pid: int) -> list[int]:
         return []
 
 
+@dataclass
+class Offload:
+    """A real ``dockd offload`` and, once it copies, its worker (a pidfd, which is readable when it has ended)."""
+
+    process: subprocess.Popen[bytes]
+    worker: int = -1
+
+    def send_worker(self, number: signal.Signals) -> None:
+        signal.pidfd_send_signal(self.worker, number)
+
+    def worker_has_ended(self) -> bool:
+        return bool(select.select([self.worker], [], [], PATIENCE_S)[0])
+
+
 @contextmanager
-def started(bureau: Bureau) -> Iterator[subprocess.Popen[bytes]]:
-    """A real ``dockd offload``, ended afterwards whatever happens."""
+def copying(bureau: Bureau) -> Iterator[Offload]:
+    """An offload that has begun to copy; both of its processes are ended afterwards whatever happens."""
     words = [sys.executable, "-m", "dockd", "-c", str(bureau.config), "offload", str(bureau.card), "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    run = Offload(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     try:
-        yield process
+        (worker,) = wait_until(lambda: children(run.process.pid), "a worker")
+        run.worker = os.pidfd_open(worker)
+        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
+        yield run
     finally:
-        process.kill()
-        process.communicate()
-
-
-def stop_in_the_middle(bureau: Bureau, process: subprocess.Popen[bytes]) -> int:
-    """Waits until the worker copies and holds it there (SIGSTOP); returns its process id."""
-    (worker,) = wait_until(lambda: children(process.pid), "a worker")
-    wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
-    os.kill(worker, signal.SIGSTOP)
-    return worker
+        run.process.kill()
+        if run.worker >= 0:
+            with suppress(ProcessLookupError):
+                run.send_worker(signal.SIGKILL)
+            os.close(run.worker)
+        run.process.communicate()
 
 
 def large(bureau: Bureau) -> str:
@@ -101,13 +112,9 @@ def lock_is_free(bureau: Bureau) -> bool:
 
 def test_a_worker_ends_when_only_its_owner_is_killed_and_lets_go_of_the_card(bureau: Bureau) -> None:
     path = large(bureau)
-    with started(bureau) as process:
-        (worker,) = wait_until(lambda: children(process.pid), "a worker")
-        watched = os.pidfd_open(worker)
-        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
-        process.kill()
-        assert ended(watched), "the worker went on without its owner"
-        os.close(watched)
+    with copying(bureau) as run:
+        run.process.kill()
+        assert run.worker_has_ended(), "the worker went on without its owner"
     wait_until(lambda: lock_is_free(bureau), "the card's lock")
     again = bureau.offload()
     assert outcomes(again) == {path: "stored"}
@@ -117,21 +124,18 @@ def test_a_worker_ends_when_only_its_owner_is_killed_and_lets_go_of_the_card(bur
 def test_a_stopped_worker_ends_as_soon_as_its_owner_is_gone(bureau: Bureau) -> None:
     """One that was asleep when the owner died, as in a hanging read, must not wake up and write."""
     large(bureau)
-    with started(bureau) as process:
-        worker = stop_in_the_middle(bureau, process)
-        watched = os.pidfd_open(worker)
-        process.kill()
-        assert ended(watched)
-        os.close(watched)
+    with copying(bureau) as run:
+        run.send_worker(signal.SIGSTOP)
+        run.process.kill()
+        assert run.worker_has_ended()
 
 
 def test_a_killed_worker_is_told_with_exit_code_4_and_the_next_run_completes(bureau: Bureau) -> None:
     path = large(bureau)
-    with started(bureau) as process:
-        worker = stop_in_the_middle(bureau, process)
-        os.kill(worker, signal.SIGKILL)
-        out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 4
+    with copying(bureau) as run:
+        run.send_worker(signal.SIGKILL)
+        out, err = run.process.communicate(timeout=PATIENCE_S)
+    assert run.process.returncode == 4
     assert out == b""
     assert b"ended unexpectedly (SIGKILL)" in err
     assert b"Run the same command again" in err
@@ -145,15 +149,11 @@ def test_a_killed_worker_is_told_with_exit_code_4_and_the_next_run_completes(bur
 
 def test_an_interrupt_of_the_keyboard_ends_both_and_the_next_run_completes(bureau: Bureau) -> None:
     path = large(bureau)
-    with started(bureau) as process:
-        (worker,) = wait_until(lambda: children(process.pid), "a worker")
-        watched = os.pidfd_open(worker)
-        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE_S)
-        assert ended(watched)
-        os.close(watched)
-    assert process.returncode == 130
+    with copying(bureau) as run:
+        run.process.send_signal(signal.SIGINT)
+        _, err = run.process.communicate(timeout=PATIENCE_S)
+        assert run.worker_has_ended()
+    assert run.process.returncode == 130
     assert b"what is stored is safe" in err
     assert b"Traceback" not in err
     assert outcomes(bureau.offload()) == {path: "stored"}
@@ -167,14 +167,14 @@ def test_a_second_offload_of_a_card_at_work_ends_with_exit_code_4_and_a_hint(
 ) -> None:
     monkeypatch.setattr(story, "_LOCK_WAIT_S", 0)
     large(bureau)
-    with started(bureau) as process:
-        worker = stop_in_the_middle(bureau, process)
+    with copying(bureau) as run:
+        run.send_worker(signal.SIGSTOP)
         busy = bureau.dockd("offload", bureau.card, code=4)
         assert "still at work" in busy.stderr
         assert "Wait until it has ended" in busy.stderr
-        os.kill(worker, signal.SIGCONT)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+        run.send_worker(signal.SIGCONT)
+        out, _ = run.process.communicate(timeout=60)
+    assert run.process.returncode == 0
     assert json.loads(out)["outcome"] == "complete"
     assert len(bureau.json("visit", "list")) == 1
 
@@ -235,7 +235,7 @@ def test_a_visit_of_a_busy_card_raises_what_the_service_can_wait_for(
 # --- what crosses the pipe ------------------------------------------------------------------------------------------
 
 
-def run(work: Callable[..., Any]) -> Any:
+def in_worker(work: Callable[..., Any]) -> Any:
     return run_in_worker(work, on_progress=lambda _: None, patience_s=PATIENCE_S)
 
 
@@ -256,7 +256,7 @@ def test_a_failure_of_the_work_is_raised_here_as_what_it_was() -> None:
         raise PathMissing(path="/nothing")
 
     with pytest.raises(PathMissing, match="there is nothing at /nothing"):
-        run(work)
+        in_worker(work)
 
 
 def test_a_fault_of_our_own_comes_with_its_places_in_the_code_and_without_its_words() -> None:
@@ -264,7 +264,7 @@ def test_a_fault_of_our_own_comes_with_its_places_in_the_code_and_without_its_wo
         raise ValueError("王建国")
 
     with pytest.raises(WorkerFault) as caught:
-        run(work)
+        in_worker(work)
     assert "ValueError" in caught.value.trace_lines[0]
     assert not [line for line in caught.value.trace_lines if "王建国" in line]
 
@@ -272,9 +272,13 @@ def test_a_fault_of_our_own_comes_with_its_places_in_the_code_and_without_its_wo
 def test_a_worker_that_dies_while_it_speaks_is_a_died_worker() -> None:
     """Half a message is no message: the pipe says so with an OSError, not with its end."""
 
+    def half_of_it(pipe: Any, message: bytes, write: Callable[[int, bytes], int] = os.write) -> None:
+        write(pipe.fileno(), bytes(message)[: len(message) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def work(send: Callable[[Any], None], _: Lifeline) -> None:
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        send(b"x" * (200 << 20))
+        Connection._send = half_of_it  # in the child alone
+        send(b"x" * 1000)
 
     with pytest.raises(WorkerDied, match="SIGKILL"):
         run_in_worker(work, on_progress=lambda _: None, patience_s=PATIENCE_S)
@@ -285,7 +289,7 @@ def test_a_worker_that_dies_while_it_speaks_is_a_died_worker() -> None:
 )
 def test_a_worker_that_ends_without_an_answer_is_told_with_how_it_ended(end: Callable[[], Any], reason: str) -> None:
     with pytest.raises(WorkerDied, match=reason):
-        run(lambda *_: end())
+        in_worker(lambda *_: end())
 
 
 def test_the_lifeline_may_be_asked_by_all_threads_at_once() -> None:
@@ -308,7 +312,7 @@ def test_the_lifeline_may_be_asked_by_all_threads_at_once() -> None:
             thread.join()
         return faults
 
-    assert run(work) == []
+    assert in_worker(work) == []
 
 
 def test_the_lifeline_says_when_the_owner_is_gone() -> None:
@@ -324,7 +328,7 @@ def test_the_lifeline_says_when_the_owner_is_gone() -> None:
 def test_nothing_is_left_of_a_worker_after_its_answer() -> None:
     def life() -> None:
         before = set(os.listdir("/proc/self/fd"))
-        run(lambda *_: 1)
+        in_worker(lambda *_: 1)
         assert set(os.listdir("/proc/self/fd")) == before
         assert children(os.getpid()) == []
 

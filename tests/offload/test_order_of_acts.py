@@ -19,7 +19,7 @@ from dockd.offload import pipeline, recover
 from dockd.offload.books import Books
 from dockd.offload.steps import Step
 
-pytest_plugins = ["one_dock"]
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 WRITING = os.O_WRONLY | os.O_RDWR
 KEPT = ("INSERT INTO location", "INSERT INTO sidecar", "UPDATE visit SET")

@@ -19,7 +19,7 @@ from dockd.offload.books import Books
 from dockd.offload.reader import prove_prefix
 from dockd.offload.steps import Step
 
-pytest_plugins = ["one_dock"]
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 # --- what is known already -----------------------------------------------------------------------------------
