@@ -121,6 +121,14 @@ class AlertState(StrEnum):
     CLOSED = "closed"
 
 
+class OutboxState(StrEnum):
+    NEW = "new"  # not yet routed to channels
+    WAITING = "waiting"
+    SENDING = "sending"  # handed over, the channel's answer is not known yet
+    SENT = "sent"
+    FAILED = "failed"  # given up: the channel refuses this very message, or is not configured any more
+
+
 class LocationState(StrEnum):
     PRESENT = "present"
     MISSING = "missing"
@@ -209,7 +217,7 @@ class RecorderEventRow(Table):
     at: Mapped[datetime]
     person: Mapped[str | None] = mapped_column(String(128))
     battery_pct: Mapped[int | None]
-    battery_source: Mapped[str | None] = mapped_column(String(16))
+    battery_source: Mapped[str | None] = mapped_column(String(16))  # read, entered, unknown
     card_size: Mapped[int | None] = mapped_column(BigInteger)
     card_free: Mapped[int | None] = mapped_column(BigInteger)
     clock_offset_s: Mapped[float | None]
@@ -218,7 +226,8 @@ class RecorderEventRow(Table):
     repairer: Mapped[str | None] = mapped_column(String(128))
     sent_at: Mapped[datetime | None]
     back_at: Mapped[datetime | None]
-    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"))
+    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"), index=True)
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)  # what a dock measured, and what it was found to mean
     created_at: Mapped[datetime]
 
 
@@ -237,6 +246,8 @@ class CustodyRow(Table):
     returned_by: Mapped[str | None] = mapped_column(String(128))
     battery_out: Mapped[int | None]
     battery_in: Mapped[int | None]
+    battery_out_source: Mapped[str | None] = mapped_column(String(16))
+    battery_in_source: Mapped[str | None] = mapped_column(String(16))
     free_out: Mapped[int | None] = mapped_column(BigInteger)
     override_reason: Mapped[str | None] = mapped_column(Text)
     flags: Mapped[list[Any]] = mapped_column(default=list)
@@ -641,20 +652,40 @@ class AlertRow(Table):
 
 
 class OutboxRow(Table):
-    """One message for one channel, until it is delivered or given up."""
+    """One message: ``new`` until it is known who gets it, then one row for each channel until that one has it.
+
+    Bodies hold numbers only, as facts do: names are looked up when a message is sent, where the channel may have them.
+    """
 
     __tablename__ = "outbox"
-    __table_args__ = (Index(None, "state", "next_try_at"),)
+    __table_args__ = (one_of("state", OutboxState), Index(None, "station_no", "state", "channel"))
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    alert_id: Mapped[int | None] = mapped_column(ForeignKey("alert.id"))
-    channel: Mapped[str] = mapped_column(String(64))
-    body: Mapped[dict[str, Any]]
-    state: Mapped[str] = mapped_column(String(16))
+    station_no: Mapped[str] = mapped_column(String(64))
+    alert_id: Mapped[int | None] = mapped_column(ForeignKey("alert.id"), index=True)
+    channel: Mapped[str] = mapped_column(String(64), default="")
+    why: Mapped[str] = mapped_column(String(16))  # opened, escalated, repeated, report, test
+    device_no: Mapped[str | None] = mapped_column(String(64))  # messages of one recorder keep their order
+    body: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    state: Mapped[str] = mapped_column(String(16), default=OutboxState.NEW.value)
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
-    next_try_at: Mapped[datetime]
+    not_before: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     last_error: Mapped[str | None] = mapped_column(Text)
+
+
+class ChannelRow(Table):
+    """How a channel does: who is sending on it, since when it fails, when it is tried again, what it sent lately."""
+
+    __tablename__ = "channel"
+    station_no: Mapped[str] = mapped_column(String(64), primary_key=True)
+    channel: Mapped[str] = mapped_column(String(64), primary_key=True)
+    busy_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    failing_since: Mapped[datetime | None]
+    next_try_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    sent: Mapped[list[Any]] = mapped_column(default=list)  # times of the last sendings, for the service's limit
 
 
 # --- the ledger -------------------------------------------------------------------------------------

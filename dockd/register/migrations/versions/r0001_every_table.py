@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Makes the tables, each after those it refers to."""
     _make_bay()
     _make_case_file()
+    _make_channel()
     _make_event()
     _make_ledger_head()
     _make_officer()
@@ -78,6 +79,21 @@ def _make_case_file() -> None:
         sa.Column("updated_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_case_file")),
         sa.UniqueConstraint("case_no", name=op.f("uq_case_file_case_no")),
+    )
+
+
+def _make_channel() -> None:
+    op.create_table(
+        "channel",
+        sa.Column("station_no", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("busy_until", TIME, nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failing_since", TIME, nullable=True),
+        sa.Column("next_try_at", TIME, nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("sent", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("station_no", "channel", name=op.f("pk_channel")),
     )
 
 
@@ -192,6 +208,8 @@ def _make_custody() -> None:
         sa.Column("returned_by", sa.String(length=128), nullable=True),
         sa.Column("battery_out", sa.Integer(), nullable=True),
         sa.Column("battery_in", sa.Integer(), nullable=True),
+        sa.Column("battery_out_source", sa.String(length=16), nullable=True),
+        sa.Column("battery_in_source", sa.String(length=16), nullable=True),
         sa.Column("free_out", sa.BigInteger(), nullable=True),
         sa.Column("override_reason", sa.Text(), nullable=True),
         sa.Column("flags", sa.JSON(), nullable=False),
@@ -349,12 +367,14 @@ def _make_recorder_event() -> None:
         sa.Column("sent_at", TIME, nullable=True),
         sa.Column("back_at", TIME, nullable=True),
         sa.Column("visit_id", KEY, nullable=True),
+        sa.Column("facts", sa.JSON(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.ForeignKeyConstraint(["recorder_id"], ["recorder.id"], name=op.f("fk_recorder_event_recorder_id_recorder")),
         sa.ForeignKeyConstraint(["visit_id"], ["visit.id"], name=op.f("fk_recorder_event_visit_id_visit")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recorder_event")),
     )
     op.create_index(op.f("ix_recorder_event_recorder_id_at"), "recorder_event", ["recorder_id", "at"], unique=False)
+    op.create_index(op.f("ix_recorder_event_visit_id"), "recorder_event", ["visit_id"], unique=False)
 
 
 def _make_footage() -> None:
@@ -677,16 +697,22 @@ def _make_outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", KEY, nullable=False),
+        sa.Column("station_no", sa.String(length=64), nullable=False),
         sa.Column("alert_id", KEY, nullable=True),
         sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("why", sa.String(length=16), nullable=False),
+        sa.Column("device_no", sa.String(length=64), nullable=True),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.Column("next_try_at", TIME, nullable=False),
+        sa.Column("not_before", TIME, nullable=False),
         sa.Column("sent_at", TIME, nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.CheckConstraint("state IN ('new', 'waiting', 'sending', 'sent', 'failed')", name=op.f("ck_outbox_state")),
         sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], name=op.f("fk_outbox_alert_id_alert")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
     )
-    op.create_index(op.f("ix_outbox_state_next_try_at"), "outbox", ["state", "next_try_at"], unique=False)
+    op.create_index(op.f("ix_outbox_alert_id"), "outbox", ["alert_id"], unique=False)
+    columns = ["station_no", "state", "channel"]
+    op.create_index(op.f("ix_outbox_station_no_state_channel"), "outbox", columns, unique=False)
