@@ -369,6 +369,77 @@ class NotPermitted(Refused):
     hint = "Ask the person whose task it is."
 
 
+# --- a card that cannot be had -----------------------------------------------------------------
+
+
+class CardNotOpened(Refused):
+    """The card in a device cannot be had. Fields of every kind: ``device``, ``reason``."""
+
+    message = "the card in {device} was not opened: {reason}"
+
+
+class DeviceNotMarked(CardNotOpened):
+    message = "{device} is not a recorder's device and stays untouched"
+    hint = "If it is one, name it under devices in the configuration and run: dockd udev"
+
+
+class DeviceNotPluggable(CardNotOpened):
+    message = "{device} is neither on USB nor in a card slot and stays untouched"
+    hint = "Disks inside this computer are never read as cards."
+
+
+class DeviceGone(CardNotOpened):
+    message = "{device} is no longer there, or another card is in it by now"
+    hint = "Put the recorder back."
+
+
+class CardMountedElsewhere(CardNotOpened):
+    message = "the card in {device} is mounted by another program at {reason}"
+    hint = "Unmount it, and switch off what mounts cards by itself on this computer (desktop, autofs)."
+
+
+class CardHeldElsewhere(CardNotOpened):
+    message = "the card in {device} is in use by another program"
+    hint = "Look at who has it with: dockd mounts. Close that program and plug the recorder in again."
+
+
+class FileSystemNotRead(CardNotOpened):
+    message = "the card in {device} holds a file system that is not read: {reason}"
+    hint = "Read are FAT, exFAT, NTFS, UDF, ISO 9660, ext4 and XFS. An unformatted or encrypted card holds none."
+
+
+class CardUnmountable(CardNotOpened):
+    exit_code = Exit.PARTIAL
+    message = "the file system of the card in {device} cannot be opened: {reason}"
+    hint = "The card may be damaged. Nothing on it was changed or repaired: keep it aside and have it recovered."
+
+
+class CardStaysWritable(CardNotOpened):
+    message = "{device} could not be set read-only, and was not read: {reason}"
+    hint = "Without that something on the card might change. Use another reader."
+
+
+class CallerNotServed(CardNotOpened):
+    message = "this user may not ask for cards"
+    hint = "Only the service's own user and root may."
+
+
+class RequestNotUnderstood(CardNotOpened):
+    message = "the mount broker does not understand this request"
+    hint = "Daemon and broker are of different versions. Restart both: systemctl restart dockd"
+
+
+class BrokerFailed(CardNotOpened):
+    exit_code = Exit.BUG
+    message = "the mount broker met a fault of its own: {reason}"
+    hint = "Look at: journalctl -t dockd-mount. The card was not touched or is still read-only."
+
+
+class BrokerSilent(CardNotOpened):
+    message = "the mount broker does not answer: {reason}"
+    hint = "Look at: systemctl status dockd-mount.socket"
+
+
 # --- configuration (7) ---------------------------------------------------------------------------
 
 
