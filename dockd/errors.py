@@ -455,6 +455,12 @@ class ConfigMissing(DockdError):
     hint = "Make a station with: dockd init DIR, or name a file with -c FILE or $DOCKD_CONFIG."
 
 
+class ConfigNeedsRestart(DockdError):
+    exit_code = Exit.CONFIG
+    message = "{file}: {key} has changed, which a running service cannot take over"
+    hint = "Start the service anew: systemctl restart dockd. Until then the old configuration is in force, as a whole."
+
+
 class ConfigUnreadable(DockdError):
     exit_code = Exit.CONFIG
     message = "{file}, line {line}: {problem}"

@@ -30,6 +30,7 @@ PIPE_CLOSED = 141
 COMMANDS = {
     "init": "dockd.cli.station:init",
     "check": "dockd.cli.station:check",
+    "run": "dockd.cli.run:run",
     "recorder": "dockd.cli.recorder:recorder",
     "officer": "dockd.cli.officer:officer",
     "case": "dockd.cli.case:case",
@@ -46,6 +47,7 @@ COMMANDS = {
 SUMMARIES = {
     "init": N_("Make a complete station in a new directory."),
     "check": N_("Check the configuration and everything the station needs."),
+    "run": N_("The service in the foreground: recorders are read as they are docked."),
     "recorder": N_("The recorder register: add, import, issue, return, list."),
     "officer": N_("The officers: add, import, list."),
     "case": N_("The cases: import, list, show, close."),

@@ -23,11 +23,11 @@ from dockd import trace
 from dockd.errors import DockdError, NotAnswering, WorkerDied
 from dockd.visit.request import Phase, Progress
 
-_PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG = 1
 _POLL_S = 0.5
 _FROZEN_S = 10.0  # a living worker says something five times a second, whatever its card does
 _END_MS, _STUCK_MS = 5000, 200
-_MOST_FDS = 1 << 20
+MOST_FDS = 1 << 20
 _READING = frozenset({Phase.LISTING, Phase.COPYING, Phase.PROVING})
 
 
@@ -60,16 +60,20 @@ class WorkerFault(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
+class Failed:
+    """A worker's last word: why there is no value."""
+
     error: DockdError | WorkerFault
 
 
 @dataclass(frozen=True, slots=True)
-class _Result:
+class Result:
+    """A worker's last word: what its work returned."""
+
     value: Any
 
 
-Work = Callable[[Callable[[Progress], None], Lifeline], Any]
+Work = Callable[[Callable[[object], None], Lifeline], Any]
 
 
 def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patience_s: float) -> Any:
@@ -86,7 +90,7 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
     if pid == 0:
         receive.close()
         os.close(beat_write)
-        _be_worker(work, send, beat_read)
+        be_worker(work, send, beat_read)
     send.close()
     os.close(beat_read)
     try:
@@ -94,16 +98,16 @@ def run_in_worker(work: Work, *, on_progress: Callable[[Progress], None], patien
     finally:
         os.close(beat_write)
         receive.close()
-    error = answer.error if isinstance(answer, _Failed) else None
+    error = answer.error if isinstance(answer, Failed) else None
     _reap(pid, _STUCK_MS if isinstance(error, NotAnswering) else _END_MS)
     if error:
         raise error
     return answer.value
 
 
-def _be_worker(work: Work, send: Connection, beat: int) -> None:
-    """The child's whole life; never returns."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def be_worker(work: Work, send: Connection, beat: int) -> None:
+    """The child's whole life; never returns. ``send`` carries what it says, at last a Result or Failed."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the owner, whose end ends us
     lock = threading.Lock()  # the ticker and the work both speak
 
@@ -113,18 +117,18 @@ def _be_worker(work: Work, send: Connection, beat: int) -> None:
 
     code = 1
     try:
-        tell(_Result(work(tell, Lifeline(beat))))
+        tell(Result(work(tell, Lifeline(beat))))
         code = 0
     except DockdError as error:
-        tell(_Failed(error))
+        tell(Failed(error))
     except (OwnerGone, BrokenPipeError):
         code = 2
     except BaseException as error:  # noqa: BLE001 - told to the owner with its traceback
         lines = [line for one in trace.chain(error) for line in (trace.kind(one), *trace.frames(one))]
-        tell(_Failed(WorkerFault(tuple(lines))))
+        tell(Failed(WorkerFault(tuple(lines))))
     finally:
         # A thread that is stuck in a read of the card would keep locks, register and screen open.
-        os.closerange(0, _MOST_FDS)
+        os.closerange(0, MOST_FDS)
         os._exit(code)
 
 

@@ -1,0 +1,1 @@
+"""What runs for ever: a supervisor with one wait over everything, and the parts that it runs."""
