@@ -133,6 +133,10 @@ def _absolute(value: object, info: ValidationInfo) -> Path:
     return Path(os.path.normpath(_folder(info) / Path(value).expanduser()))
 
 
+def _absolute_or_none(value: object, info: ValidationInfo) -> Path | None:
+    return None if value is None or value == "" else _absolute(value, info)
+
+
 def _folder(info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", "/etc/dockd"))
 
@@ -350,6 +354,14 @@ class Verify(Section):
     )
 
 
+class Service(Section):
+    """How people reach the service. ``control`` None: the station belongs to its caller and is used directly."""
+
+    control: Annotated[Path | None, PlainValidator(_absolute_or_none)] = Field(
+        None, description=N_('a socket such as /run/dockd/control, or "" for none')
+    )
+
+
 class Log(Section):
     """How much is logged."""
 
@@ -377,6 +389,7 @@ class Document(Section):
     card: CardTrouble = Field(description=N_("keys with values, indented below"))
     clock: Clock = Field(description=N_("keys with values, indented below"))
     verify: Verify = Field(description=N_("keys with values, indented below"))
+    service: Service = Field(description=N_("keys with values, indented below"))
     log: Log = Field(description=N_("keys with values, indented below"))
 
 
@@ -403,6 +416,7 @@ class Settings:
     card: CardTrouble
     clock: Clock
     verify: Verify
+    service: Service
     log: Log
 
     @property

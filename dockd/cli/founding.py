@@ -42,12 +42,13 @@ class Place:
     root: str = "/var/lib/dockd/store"
     url: str = "sqlite:////var/lib/dockd/register.db"
     inventory: str = "/var/lib/dockd/exports/inventory.csv"
+    control: str = ""
 
 
 def station_text(place: Place) -> str:
     """The whole configuration of ``place``: every key in force, a comment in Chinese and English above each."""
     template = Template((resources.files("dockd") / "station.yaml").read_text(encoding="utf-8"))
-    quoted = {"name": place.name, "station_no": place.station_no}
+    quoted = {"name": place.name, "station_no": place.station_no, "control": place.control}
     plain = {
         "timezone": place.timezone,
         "language": place.language,
