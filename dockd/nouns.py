@@ -378,6 +378,37 @@ class Actor:
         return self.name
 
 
+# --- how long records are kept (article 27(3)) ---------------------------------------------------
+
+UNCLASSIFIED = "unclassified"
+"""保存类别 of a record that no rule and no person has put into a class: it never expires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """保存期限: so many months and days; neither: for ever (永久)."""
+
+    months: int = 0
+    days: int = 0
+
+    @property
+    def is_permanent(self) -> bool:
+        return not (self.months or self.days)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRule:
+    """Which records are of a class: all conditions must hold.
+
+    ``words`` are items with the values that they may have, ``flags`` are yes or no; what is
+    not named does not matter.
+    """
+
+    retention_class: str
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    flags: tuple[tuple[str, bool], ...] = ()
+
+
 # --- numbers ----------------------------------------------------------------------------------
 
 

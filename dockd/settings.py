@@ -33,7 +33,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from dockd import yamlfile
 from dockd.errors import ConfigInvalid, ConfigUnreadable
 from dockd.locale import N_, _
-from dockd.nouns import INVENTORY_COLUMNS, TITLE_FIELDS
+from dockd.nouns import INVENTORY_COLUMNS, TITLE_FIELDS, UNCLASSIFIED, Keep, RetentionRule
 from dockd.yamlfile import Keys, Yaml
 
 ARTICLE_23 = (
@@ -104,6 +104,31 @@ def parse_duration(value: object) -> timedelta:
     if match is None:
         raise refuse(_("{value} is not a length of time").format(value=shown(value)))
     return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
+
+
+def parse_keep(value: object) -> Keep:
+    """``permanent``, ``6 months``, ``3 years``, ``90 days`` and the same in Chinese → Keep."""
+    if isinstance(value, Keep):
+        return value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    if text in ("permanent", "永久"):
+        return Keep()
+    match = re.fullmatch(r"([1-9]\d{0,3})\s*(days?|months?|years?|天|日|个月|月|年)", text)
+    if match is None:
+        raise refuse(_("{value} is not a period of retention").format(value=shown(value)))
+    number, unit = int(match[1]), match[2].rstrip("s")
+    if unit in ("day", "天", "日"):
+        return Keep(days=number)
+    return Keep(months=number * (12 if unit in ("year", "年") else 1))
+
+
+def _optional_file(value: object, info: ValidationInfo) -> Path | None:
+    return None if value in (None, "") else _absolute(value, info)
+
+
+def _words(value: object) -> object:
+    """One word or a list of words."""
+    return (value,) if isinstance(value, str) else _as_tuple(value)
 
 
 def _printable(text: str) -> str:
@@ -205,6 +230,7 @@ Size = Annotated[int, BeforeValidator(parse_size)]
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Words = Annotated[tuple[Text, ...], BeforeValidator(_words)]
 Headers = Literal["en", "zh"]
 Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
@@ -314,6 +340,60 @@ class Title(Section):
     )
 
 
+class Tags(Section):
+    """What people say of records. ``matters`` None: any text is a matter."""
+
+    matters: Annotated[Path | None, PlainValidator(_optional_file)] = Field(
+        None, description=N_('a CSV file, absolute or relative to this file, or "" for none')
+    )
+    remind_after: Duration = Field(timedelta(hours=72), description=N_("a length of time such as 72h, or 0h for never"))
+
+
+class KeepClass(Section):
+    """保存类别."""
+
+    title: Text = Field("", description=N_("the class's name for people, in quotes"))
+    keep: Annotated[Keep, PlainValidator(parse_keep)] = Field(
+        description=N_("permanent, or a period such as 6 months, 3 years or 90 days")
+    )
+
+
+class KeepRule(Section):
+    """Which records are of a class."""
+
+    name: Named = Field(alias="class", description=N_("the name of a class of the table above"))
+    case: bool | None = Field(None, description=N_("true or false"))
+    evidence: bool | None = Field(None, description=N_("true or false"))
+    important: bool | None = Field(None, description=N_("true or false"))
+    full_course: bool | None = Field(None, description=N_("true or false"))
+    act_type: Words = Field((), description=N_("a list of words such as [penalty, coercion]"))
+    stage: Words = Field((), description=N_("a list of words such as [investigation]"))
+    step: Words = Field((), description=N_("a list of words such as [questioning]"))
+    matter: Words = Field((), description=N_("a list of matters"))
+    confidentiality: Words = Field((), description=N_("a list of words such as [privacy]"))
+    media: Words = Field((), description=N_("a list of words such as [video, audio]"))
+    unit: Words = Field((), description=N_("a list of units"))
+
+    def as_rule(self) -> RetentionRule:
+        """The rule as the law reads it."""
+        flags = {name: getattr(self, name) for name in ("case", "evidence", "important", "full_course")}
+        words = ("act_type", "stage", "step", "matter", "confidentiality", "media", "unit")
+        return RetentionRule(
+            self.name,
+            tuple((name, getattr(self, name)) for name in words if getattr(self, name)),
+            tuple((name, value) for name, value in flags.items() if value is not None),
+        )
+
+
+class Retention(Section):
+    """Article 27(3): how long records are kept. Nothing is deleted by it."""
+
+    classes: dict[Named, KeepClass] = Field({}, description=N_("classes by name, each with keep"))
+    rules: Annotated[tuple[KeepRule, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of rules, each with class and conditions")
+    )
+
+
 class Profiles(Section):
     """Where the station's own card profiles are."""
 
@@ -384,6 +464,8 @@ class Document(Section):
     alerts: Alerts = Field(description=N_("keys with values, indented below"))
     unknown_recorder: Literal["hold", "ingest"] = Field("hold", description=N_("hold or ingest"))
     title: Title = Field(description=N_("keys with values, indented below"))
+    tags: Tags = Field(description=N_("keys with values, indented below"))
+    retention: Retention = Field(description=N_("keys with values, indented below"))
     profiles: Profiles = Field(description=N_("keys with values, indented below"))
     probe: Probe = Field(description=N_("keys with values, indented below"))
     card: CardTrouble = Field(description=N_("keys with values, indented below"))
@@ -411,6 +493,8 @@ class Settings:
     alerts: Alerts
     unknown_recorder: Literal["hold", "ingest"]
     title: Title
+    tags: Tags
+    retention: Retention
     profiles: Profiles
     probe: Probe
     card: CardTrouble
@@ -572,6 +656,19 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
         yield ("store", "root"), problem.format(root=root), _("a folder of its own")
     yield from _twice(settings)
     yield from _shared_ports(settings)
+    yield from _classless(settings)
+
+
+def _classless(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
+    """A rule of retention for a class that the table lacks, and a class by the name of what is in none."""
+    known = settings.retention.classes
+    if UNCLASSIFIED in known:
+        problem = _("{name} is what is in no class: it never expires")
+        yield ("retention", "classes", UNCLASSIFIED), problem.format(name=UNCLASSIFIED), _("another name")
+    for i, rule in enumerate(settings.retention.rules):
+        if rule.name not in known:
+            problem = _("there is no class {name}").format(name=rule.name)
+            yield ("retention", "rules", i, "class"), problem, _("the name of a class of the table above")
 
 
 def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
@@ -581,6 +678,8 @@ def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
         yield ("register", "url"), settings.register_file
     yield ("profiles", "folder"), settings.profiles.folder
     yield ("inventory", "path"), settings.inventory.path
+    if settings.tags.matters:
+        yield ("tags", "matters"), settings.tags.matters
     for i, export in enumerate(settings.exports):
         yield ("exports", i, "path"), export.path
 

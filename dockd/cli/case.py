@@ -1,4 +1,4 @@
-"""``dockd case``: the cases of the case system: import, list, show, close."""
+"""``dockd case``: the cases of the case system: import, list, show, close, renumber."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dockd.register.cases import Case
 
 
-@click.group(help=N_("The cases: import, list, show, close."))
+@click.group(help=N_("The cases: import, list, show, close, renumber."))
 def case() -> None:
     """The noun's group."""
 
@@ -89,6 +89,25 @@ def close(invocation: Invocation, case_no: str, at: str, as_json: bool) -> None:
     _print(found, as_json)
 
 
+@case.command(help=N_("The case system gave the case OLD the number NEW: its records follow, both numbers find it."))
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@json_option
+@pass_invocation
+def renumber(invocation: Invocation, old: str, new: str, as_json: bool) -> None:
+    from dockd.register.cases import get_case
+    from dockd.visit import casework
+    from dockd.visit.sidecars import write_lacking
+
+    station = invocation.station()
+    with station.register.write() as session:
+        followed = casework.renumber(session, station, old, new)
+        found = get_case(session, new)
+    write_lacking(station, followed)
+    station.mirror_ledger()
+    _print(found, as_json)
+
+
 def _row(one: Case) -> dict[str, Any]:
     """A case with the officers and the whole time of its works."""
     begins = [work.used_from for work in one.works if work.used_from]
@@ -112,6 +131,8 @@ def _print(one: Case, as_json: bool) -> None:
         (_("matter"), one.matter),
         (_("place"), one.place),
         (_("confidentiality"), one.confidentiality),
+        (_("whole course to be recorded"), one.full_course_required),
+        (_("former numbers"), one.former_numbers),
         (_("closed"), one.closed_at),
     )
     print_summary(_row(one), lines, as_json=as_json)

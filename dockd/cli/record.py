@@ -14,11 +14,15 @@ from dockd.errors import BadValue, UnknownNumber
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy.orm import Session
 
+    from dockd.law.vocabulary import Term
     from dockd.register.records import Record, RecordFilter
     from dockd.register.station import Station
-    from dockd.register.tagging import Tagged
+    from dockd.register.tagging import Following, Tagged
+    from dockd.settings import Settings
 
 _PAGE = 500
 _SCREEN = 200  # rows of a table that nobody asked to be longer
@@ -227,34 +231,51 @@ def _find(session: Session, text: str) -> Record:
 
 
 @record.command(help=N_("Say what records show. An empty value clears an item; every change is a revision."))
-@click.argument("record_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("record_ids", metavar="[ID...]", nargs=-1)
+@click.option("--visit", "visits", type=int, multiple=True, metavar="ID", help=N_("every recording of this visit"))
+@click.option(
+    "--session", "sessions", type=int, multiple=True, metavar="ID", help=N_("every recording of this session")
+)
 @click.option("--case", "case_no", metavar="NO", help=N_("the case; its cause, parties and place follow it"))
 @click.option("--officer", "officers", multiple=True, metavar="CERT_NO", help=N_("an officer; repeat for several"))
 @click.option("--title", metavar="TEXT", help=N_("名称: the record's title"))
 @click.option("--party", metavar="TEXT", help=N_("案件当事人: the party; several joined by ；"))
 @click.option("--cause", "case_cause", metavar="TEXT", help=N_("案由名称: the cause of action"))
 @click.option("--place", metavar="TEXT", help=N_("记录地点: where it was recorded"))
-@click.option("--matter", metavar="TEXT", help=N_("记录事项: what was recorded"))
+@click.option("--matter", metavar="TEXT", help=N_("记录事项: what was recorded; an item of the bureau's list"))
 @click.option("--act-type", metavar="WORD", help=N_("执法类别: penalty, licence, coercion, inspection, levy"))
 @click.option("--stage", metavar="WORD", help=N_("执法环节: opening, investigation, decision, execution"))
 @click.option("--step", metavar="WORD", help=N_("the step of the act (articles 8 and 10)"))
-@click.option("--class", "retention_class", metavar="TEXT", help=N_("保存类别: the retention class"))
+@click.option(
+    "--class", "retention_by_hand", metavar="NAME", help=N_("保存类别: a retention class; the longest counts")
+)
 @click.option("--confidentiality", metavar="WORD", help=N_("密级: public, state_secret, trade_secret, privacy"))
 @click.option("--evidence", "is_evidence", type=_YES_NO, help=N_("used as evidence"))
 @click.option(
     "--party-notified", type=click.Choice(["yes", "no", "unknown"]), help=N_("the party was told (article 25)")
 )
+@click.option("--point", "points", multiple=True, metavar="WORD", help=N_("what of article 21's list was recorded"))
 @click.option("--remark", metavar="TEXT", help=N_("备注: a remark"))
 @json_option
 @pass_invocation
-def tag(invocation: Invocation, /, record_ids: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def tag(
+    invocation: Invocation,
+    /,
+    record_ids: tuple[str, ...],
+    visits: tuple[int, ...],
+    sessions: tuple[int, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
     from dockd.cli.output import print_listing
 
-    said = _said(options)
+    said = _said(options, invocation.settings())
     if not said:
         raise click.UsageError(_("say what to tag: at least one option is needed"))
+    if not (record_ids or visits or sessions):
+        raise click.UsageError(_("say which records to tag: their numbers, --visit or --session"))
     station = invocation.station()
-    tagged = _tag_all(station, record_ids, said)
+    tagged = _tag_all(station, record_ids, visits, sessions, said)
     _write_down(station, tagged)
     rows = [
         {"record_id": t.record_id, "file_no": t.file_no, "revision": t.revision, "changed": t.revision is not None}
@@ -269,52 +290,102 @@ def tag(invocation: Invocation, /, record_ids: tuple[str, ...], as_json: bool, *
     print_listing(rows, columns, as_json=as_json)
 
 
-def _said(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, as values of the record. Raises BadValue."""
-    from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, STAGES, STEPS
-    from dockd.register.values import clean, words
-
-    tables = {"act_type": ACT_TYPES, "stage": STAGES, "step": STEPS, "confidentiality": CONFIDENTIALITY}
+def _said(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The options that were given, as values of the record. Raises BadValue, NotACsv."""
     said: dict[str, Any] = {}
     for name, value in options.items():
-        if value is None or value == ():
-            continue
-        if name == "officers":
-            said[name] = tuple(cert_no for cert_no in map(clean, value) if cert_no)
-        elif name == "is_evidence":
-            said[name] = value == "yes"
-        elif name in tables:
-            said[name] = _code(name, value, tables[name])
-        else:
-            said[name] = words(name, value, _LENGTHS.get(name, 64))
+        if value is not None and value != ():
+            said |= _meaning(name, value, settings)
     return said
 
 
-def _code(name: str, value: str, terms: Mapping[str, Any]) -> str | None:
+def _meaning(name: str, value: Any, settings: Settings) -> dict[str, Any]:
+    """What one option says of a record, by its column."""
+    from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, POINTS, STAGES, STEPS
+    from dockd.register.values import clean, words
+
+    tables = {"act_type": ACT_TYPES, "stage": STAGES, "step": STEPS, "confidentiality": CONFIDENTIALITY}
+    if name == "officers":
+        return {name: tuple(cert_no for cert_no in map(clean, value) if cert_no)}
+    if name == "points":
+        found = (_code("point", one, POINTS) for one in value)
+        return {name: tuple(dict.fromkeys(code for code in found if code))}
+    if name == "is_evidence":
+        return {name: value == "yes"}
+    if name in tables:
+        return {name: _code(name, value, tables[name])}
+    if name == "matter" and settings.tags.matters and value.strip():
+        return {name: _matter(settings.tags.matters, value)}
+    if name == "retention_by_hand":
+        return {name: _class(value, settings)}
+    return {name: words(name, value, _LENGTHS.get(name, 64))}
+
+
+def _matter(file: Path, word: str) -> str:
+    from dockd.register.matters import find_matter, read_matters
+
+    return find_matter(read_matters(file), word).matter
+
+
+def _class(word: str, settings: Settings) -> str | None:
+    """A class of the table, which without a table may have any name; nothing for nothing."""
+    from dockd.nouns import UNCLASSIFIED
+    from dockd.register.values import words
+
+    name, known = words("retention_class", word, 64), settings.retention.classes
+    if name is None or name == UNCLASSIFIED:
+        return None
+    by_title = [key for key, one in known.items() if name in (key, one.title)]
+    if known and not by_title:
+        raise BadValue(what="--class", value=name, expected=_(", ").join((*known, UNCLASSIFIED)))
+    return by_title[0] if by_title else name
+
+
+def _code(name: str, value: str, terms: Mapping[str, Term]) -> str | None:
     """The vocabulary's code for a code or wording in either language; nothing for nothing."""
+    from dockd.law.vocabulary import term_of
+
     if not value.strip():
         return None
-    for term in terms.values():
-        if value.strip() in (term.code, term.zh, term.en):
-            return str(term.code)
+    if term := term_of(terms, value):
+        return term.code
     expected = _(", ").join(f"{t.code} ({t.zh})" for t in terms.values())
     raise BadValue(what=f"--{name.replace('_', '-')}", value=value, expected=expected)
 
 
-def _tag_all(station: Station, record_ids: tuple[str, ...], said: Mapping[str, Any]) -> list[Tagged]:
+def _tag_all(
+    station: Station,
+    record_ids: tuple[str, ...],
+    visits: tuple[int, ...],
+    sessions: tuple[int, ...],
+    said: Mapping[str, Any],
+) -> list[Tagged]:
     """All of them in one transaction: a wrong number among many changes none."""
     from functools import partial
 
     from dockd.register.tagging import tag_record
-    from dockd.visit.titles import retitle
+    from dockd.visit.following import follow
 
-    def follow(session: Session, record: Record, changes: Mapping[str, Any]) -> str | None:
-        return retitle(session, station, record, changes)
+    def following(session: Session, record: Record, changes: Mapping[str, Any]) -> Following:
+        return follow(session, station, record, changes)
 
     with station.register.write() as session:
         numbers = dict.fromkeys(_find(session, text).record_id for text in record_ids)
-        tag = partial(tag_record, said=said, actor=station.actor, at=station.now(), retitle=follow)
+        numbers |= dict.fromkeys(_recordings(session, "visit", visits) + _recordings(session, "session", sessions))
+        tag = partial(tag_record, said=said, actor=station.actor, at=station.now(), follow=following)
         return [tag(session, number) for number in numbers]
+
+
+def _recordings(session: Session, of: str, numbers: tuple[int, ...]) -> list[int]:
+    """The recordings of visits or sessions. Raises UnknownNumber for one that has none."""
+    from dockd.register.records import recordings_of
+
+    found = {number: recordings_of(session, of, number) for number in numbers}
+    for number, ids in found.items():
+        if not ids:
+            noun = _("visit") if of == "visit" else _("session")
+            raise UnknownNumber(noun=noun, number=number, command="dockd record list")
+    return [record_id for ids in found.values() for record_id in ids]
 
 
 def _write_down(station: Station, tagged: list[Tagged]) -> None:
@@ -322,10 +393,7 @@ def _write_down(station: Station, tagged: list[Tagged]) -> None:
 
     Asked of the register and not of this call, so that a run after a failed one makes good for it.
     """
-    from dockd.register.footage import without_sidecar
-    from dockd.visit.sidecars import write_sidecars
+    from dockd.visit.sidecars import write_lacking
 
-    with station.register.read() as session:
-        lacking = {number for visit in {t.visit_id for t in tagged} for number in without_sidecar(session, visit)}
-    write_sidecars(station, [t.record_id for t in tagged if t.record_id in lacking], check=lambda: None)
+    write_lacking(station, [t.record_id for t in tagged])
     station.mirror_ledger()

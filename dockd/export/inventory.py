@@ -22,7 +22,7 @@ from dockd.export.atomic import publishing
 from dockd.export.columns import BY_NAME, Column, Type, chosen
 from dockd.law.masking import is_protected, mask_field
 from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, METHODS, STAGES, Term, method_of
-from dockd.nouns import MediaType
+from dockd.nouns import UNCLASSIFIED, MediaType
 from dockd.register.officers import officer_names
 from dockd.register.records import newest_location
 from dockd.register.session import Register
@@ -166,6 +166,7 @@ def _values(row: Row[*tuple[Any, ...]], names: Mapping[str, str], wanted: Invent
     values["officer_cert_no"] = JOINED_BY.join(values["officers"])
     values["officer_name"] = JOINED_BY.join(names.get(cert_no, "") for cert_no in values["officers"])
     values["digest_algo"] = "sha256"
+    values["retention_class"] = values["retention_class"] or UNCLASSIFIED
     values["method"] = _method(values["method"], values["media_type"], wanted.headers)
     if wanted.masked and is_protected(values["confidentiality"]):
         for name in _MASKED:

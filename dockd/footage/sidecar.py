@@ -73,11 +73,15 @@ class SidecarValues:
     case_basis: str | None = None
     act_type: str | None = None
     stage: str | None = None
+    step: str | None = None
     matter: str | None = None
+    points: tuple[str, ...] = ()
+    party_notified: str | None = None
     place: str | None = None
     method: str | None = None
     confidentiality: str | None = None
     retention_class: str | None = None
+    retain_until: datetime | None = None
     is_evidence: bool | None = None
     important_mark: bool | None = None
     remark: str | None = None
@@ -194,11 +198,15 @@ PROPERTIES = (
     Property("case_basis", "caseBasis", _TEXT, "what the case was concluded from"),
     Property("act_type", "actType", _TEXT, "执法类别"),
     Property("stage", "stage", _TEXT, "执法环节"),
+    Property("step", "step", _TEXT, "执法步骤 (articles 8 and 10)"),
     Property("matter", "matter", _TEXT, "记录事项"),
+    Property("points", "points", _TEXT, "what of article 21's list was recorded", many=True),
+    Property("party_notified", "partyNotified", _TEXT, "the party was told: yes, no, unknown (article 25)"),
     Property("place", "place", _TEXT, "记录地点"),
     Property("method", "method", _TEXT, "记录方式"),
     Property("confidentiality", "confidentiality", _TEXT, "密级"),
     Property("retention_class", "retentionClass", _TEXT, "保存类别"),
+    Property("retain_until", "retainUntil", _TIME, "保存期限至, the beginning of the last day"),
     Property("is_evidence", "isEvidence", _BOOLEAN, "作为证据"),
     Property("important_mark", "importantMark", _BOOLEAN, "重点标记, marked on the recorder"),
     Property("remark", "remark", _TEXT, "备注"),

@@ -83,6 +83,37 @@ STEPS = _table(
     )
 )
 
+# What article 21 wants recorded above all: a check-list that an officer fills in.
+POINTS = _table(
+    (
+        Term("scene", "现场执法环境以及行政执法人员检查、取证情况", "the scene, inspection and evidence", "21(1)"),
+        Term("persons", "当事人、证人、第三人等现场有关人员的体貌特征和言行举止", "persons present", "21(2)"),
+        Term("objects", "与行政执法相关的重要物品及其主要特征，以及其他证据", "objects and other evidence", "21(3)"),
+        Term("measures", "对有关人员、财物采取行政强制措施的情况", "coercive measures taken", "21(4)"),
+        Term("documents", "现场制作、送达行政执法文书的情况", "documents made and served on site", "21(5)"),
+        Term("explanation", "向当事人及有关人员释法的情况", "the law explained to those concerned", "21(6)"),
+        Term("other_points", "根据实际应当记录的其他内容", "other content as the case requires", "21(7)"),
+    )
+)
+
+PARTY_NOTIFIED = _table(
+    (
+        Term("yes", "已告知", "told beforehand", "25"),
+        Term("no", "未告知", "not told", "25"),
+        Term("unknown", "不明", "not known", "25"),
+    )
+)
+
+DEVICE_KINDS = _table(
+    (
+        Term("still_camera", "照相机", "still camera", "18"),
+        Term("sound_recorder", "录音机", "sound recorder", "18"),
+        Term("video_camera", "摄像机", "video camera", "18"),
+        Term("body_camera", "执法记录仪", "body-worn recorder", "18"),
+        Term("surveillance", "视频监控", "video surveillance", "18"),
+    )
+)
+
 METHODS = _table(
     (
         Term(MediaType.VIDEO.value, "录像", "video recording", "28(2)"),
@@ -169,6 +200,12 @@ LIABILITIES = MappingProxyType(
 )
 
 
+def term_of(terms: Mapping[str, Term], word: str | None) -> Term | None:
+    """The value of a vocabulary that ``word`` means: its code or its wording in either language."""
+    said = (word or "").strip()
+    return next((t for t in terms.values() if said in (t.code, t.zh, t.en)), None) if said else None
+
+
 def method_of(media: MediaType) -> Term | None:
     """方式 of article 28(2) for a recording; None for what is no recording."""
     return METHODS.get(media.value)
@@ -219,6 +256,7 @@ _ALERT_CLASSES = (
     AlertClass("clock_disagreement", _W, 27, 1, (2,), "时间依据不一致", "witnesses of the time disagree"),
     AlertClass("clock_unset", _W, 24, None, (2,), "设备时钟未设置", "the recorder's clock is not set"),
     AlertClass("unassigned", _N, 27, 1, (3,), "待归属", "no officer assigned"),
+    AlertClass("untagged", _N, 27, 1, (3,), "逾期未著录", "not described in time"),
     AlertClass("owner_conflict", _W, 27, 1, (3,), "归属冲突", "evidence of the officer disagrees"),
     AlertClass("copy_differs", _C, 29, None, (3, 4), "储存副本与原件不一致", "the stored copy differs from the card"),
     AlertClass("store_full", _C, 23, 1, (3,), "存储空间不足", "the store is full"),

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
-from dockd.errors import BadValue, UnknownNumber
+from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
 from dockd.locale import _
 from dockd.nouns import CaseWork
 from dockd.register import ledger
@@ -34,7 +34,8 @@ from dockd.register.values import (
 )
 
 _WORDS = ("case_cause", "place", "matter", "act_type", "stage", "confidentiality")
-_FIELDS = (*_WORDS, "parties", "closed_at")
+_FACTS = ("closed_at", "full_course_required")
+_FIELDS = (*_WORDS, "parties", *_FACTS)
 # Works that name no officer can only ever be proposed to a person: a screenful is enough.
 _OWNERLESS = 50
 
@@ -55,6 +56,8 @@ class CaseLine:
     stage: str | None = None
     closed_at: datetime | None = None
     confidentiality: str | None = None
+    full_course_required: bool | None = None
+    former_case_no: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Case:
     confidentiality: str | None
     full_course_required: bool
     closed_at: datetime | None
+    former_numbers: tuple[str, ...] = ()
     works: tuple[Work, ...] = ()
 
 
@@ -100,8 +104,18 @@ def check_line(line: CaseLine) -> CaseLine:
         used_from=line.used_from,
         used_to=line.used_to,
         closed_at=line.closed_at,
+        full_course_required=line.full_course_required,
+        former_case_no=_former(line),
         **fitting,
     )
+
+
+def _former(line: CaseLine) -> str | None:
+    """The number that the case had before; nothing where it is the one that it has."""
+    if not (line.former_case_no and line.former_case_no.strip()):
+        return None
+    before = printable_number("former_case_no", line.former_case_no, CASE_NO_MAX)
+    return before if before != line.case_no.strip() else None
 
 
 def put_case_lines(
@@ -109,18 +123,21 @@ def put_case_lines(
 ) -> Counts:
     """Registers or changes the cases of checked lines; counts cases. What is unknown (None, empty) stays as it was.
 
-    All lines of one case belong into one call. A case that is the same already costs no write
-    and no ledger line; a change tells each value before and after. Parties are those of all its
-    lines; a value in which its lines differ (place, matter, stage) is not the case's and is left empty.
+    All lines of one case belong into one call; a number that a case had before means that case. A
+    case that is the same already costs no write and no ledger line; a change tells each value before
+    and after. Parties are those of all its lines; a value in which its lines differ (place, matter,
+    stage) is not the case's and is left empty.
     """
-    grouped = _by_case(lines)
+    grouped = _by_case(lines, present_numbers(session, (line.case_no for line in lines)))
     rows = _rows(session, grouped)
     known = frozenset(rows)
     works = _works(session, rows.values())
     changes = {}
     for case_no, group in grouped.items():
         if case_no not in known:
-            rows[case_no] = CaseRow(case_no=case_no, parties=[], full_course_required=False, created_at=now)
+            rows[case_no] = CaseRow(
+                case_no=case_no, parties=[], full_course_required=False, former_numbers=[], created_at=now
+            )
         changes[case_no] = _put_case(rows[case_no], group)
         if case_no not in known:
             rows[case_no].updated_at = now
@@ -167,14 +184,47 @@ def close_case(
     return before
 
 
+def renumber_case(
+    session: Session, before: str, after: str, *, station_no: str, now: datetime, actor: str
+) -> str | None:
+    """The case system gave the case ``before`` the number ``after``; both find it from now on.
+
+    Returns the number that it had, None where it has the new one already. Its records are not
+    touched here. Raises UnknownNumber, BadValue, and AlreadyRegistered where ``after`` is another case's.
+    """
+    after = printable_number("case_no", after, CASE_NO_MAX)
+    row = _find(session, before, lock=True)
+    if row is None:
+        raise unknown_case(before)
+    if row.case_no == after:
+        return None
+    other = _find(session, after)
+    if other is not None and other.id != row.id:
+        raise AlreadyRegistered(noun=_("case"), number=shown(after), command=f"dockd case show {shown(after)}")
+    had = row.case_no
+    row.former_numbers = [number for number in (*row.former_numbers, had) if number != after]
+    row.case_no, row.updated_at = after, now
+    session.flush()
+    ledger.append(
+        session,
+        station_no=station_no,
+        kind="case.renumbered",
+        subject=f"case:{after}",
+        data=_said(row) | {"changes": {"case_no": [had, after]}},
+        at=now,
+        actor=actor,
+    )
+    return had
+
+
 def unknown_case(case_no: str) -> UnknownNumber:
     return UnknownNumber(noun=_("case"), number=shown(case_no), command="dockd case list")
 
 
-def _by_case(lines: Sequence[CaseLine]) -> dict[str, list[CaseLine]]:
+def _by_case(lines: Sequence[CaseLine], present: Mapping[str, str]) -> dict[str, list[CaseLine]]:
     grouped: dict[str, list[CaseLine]] = {}
     for line in lines:
-        grouped.setdefault(line.case_no, []).append(line)
+        grouped.setdefault(present.get(line.case_no, line.case_no), []).append(line)
     return grouped
 
 
@@ -182,7 +232,7 @@ def _put_case(row: CaseRow, lines: Sequence[CaseLine]) -> dict[str, Any]:
     """Sets what the lines say of their case together; what changed with it, before and after."""
     said: dict[str, Any] = {"parties": list(dict.fromkeys(party for line in lines for party in line.parties))}
     disputed = {}
-    for name in (*_WORDS, "closed_at"):
+    for name in (*_WORDS, *_FACTS):
         values = {getattr(line, name) for line in lines} - {None}
         said[name] = next(iter(values)) if len(values) == 1 else None
         if len(values) > 1 and getattr(row, name) is not None:
@@ -247,9 +297,9 @@ def _work_said(cert_no: str | None, begin: datetime | None, end: datetime | None
 
 
 def find_case(session: Session, case_no: str) -> Case | None:
-    """The case with this number and everybody's work on it."""
+    """The case that has this number, or had it before, and everybody's work on it."""
     row = _find(session, case_no)
-    return _noun(row, _works(session, [row]).get(case_no, [])) if row else None
+    return _noun(row, _works(session, [row]).get(row.case_no, [])) if row else None
 
 
 def get_case(session: Session, case_no: str) -> Case:
@@ -265,6 +315,23 @@ def list_cases(session: Session) -> list[Case]:
     rows = session.scalars(select(CaseRow).order_by(CaseRow.case_no)).all()
     works = _works(session, rows)
     return [_noun(row, works.get(row.case_no, [])) for row in rows]
+
+
+def present_numbers(session: Session, case_nos: Iterable[str]) -> dict[str, str]:
+    """The present numbers of the cases that had one of these before, by the former one.
+
+    A number that a case has now means that case, whatever had it before.
+    """
+    asked = set(case_nos)
+    renamed = session.execute(select(CaseRow.case_no, CaseRow.former_numbers).where(_was_renumbered()))
+    former = {was: case_no for case_no, before in renamed for was in before if was in asked}
+    taken = _rows(session, former)
+    return {was: case_no for was, case_no in former.items() if was not in taken}
+
+
+def _was_renumbered() -> ColumnElement[bool]:
+    """Few cases change their number: they are looked through one by one."""
+    return cast(CaseRow.former_numbers, Text) != "[]"
 
 
 def case_values(session: Session, case_no: str) -> dict[str, str | None]:
@@ -330,7 +397,10 @@ def _find(session: Session, case_no: str, *, lock: bool = False) -> CaseRow | No
     if not case_no.isprintable():
         return None  # no case's number, and neither dialect takes every such text as a parameter
     query = select(CaseRow).where(CaseRow.case_no == case_no)
-    return session.scalar(query.with_for_update() if lock else query)
+    row = session.scalar(query.with_for_update() if lock else query)
+    if row is None and (present := present_numbers(session, [case_no]).get(case_no)):
+        return _find(session, present, lock=lock)
+    return row
 
 
 def _rows(session: Session, case_nos: Iterable[str]) -> dict[str, CaseRow]:
@@ -357,7 +427,7 @@ def _by_time(work: CaseWorkRow) -> tuple[bool, float, int]:
 
 
 def _said(row: CaseRow) -> dict[str, Any]:
-    said = {name: getattr(row, name) for name in ("case_no", *_FIELDS, "full_course_required")}
+    said = {name: getattr(row, name) for name in ("case_no", *_FIELDS, "former_numbers")}
     return said | {"closed_at": instant(row.closed_at)}
 
 
@@ -371,4 +441,4 @@ def _plain(changes: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 def _noun(row: CaseRow, works: Sequence[CaseWorkRow]) -> Case:
     values = {name: getattr(row, name) for name in ("case_no", *_WORDS, "full_course_required", "closed_at")}
     done = tuple(Work(work.cert_no, work.used_from, work.used_to, work.place) for work in works)
-    return Case(**values, parties=tuple(row.parties), works=done)
+    return Case(**values, parties=tuple(row.parties), former_numbers=tuple(row.former_numbers), works=done)

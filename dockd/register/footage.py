@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -124,6 +125,14 @@ def without_sidecar(session: Session, visit_id: int) -> list[int]:
         )
     )
     return sorted(session.scalars(union(own, seen_again)))
+
+
+def without_own_sidecar(session: Session, record_ids: Sequence[int]) -> list[int]:
+    """Those of a few records whose present revision has no sidecar yet."""
+    written = select(SidecarRow.id).where(
+        SidecarRow.record_id == RecordRow.id, SidecarRow.revision == RecordRow.revision
+    )
+    return sorted(session.scalars(select(RecordRow.id).where(RecordRow.id.in_(record_ids), ~written.exists())))
 
 
 def name_of(path: bytes) -> str:

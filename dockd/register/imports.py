@@ -59,9 +59,11 @@ CASE_COLUMNS = (
     Column("stage", "执法环节"),
     Column("closed_at", "结案时间"),
     Column("confidentiality", "密级"),
+    Column("full_course_required", "全程音像记录"),
+    Column("former_case_no", "原案件编号"),
 )
 # A case has one of each; two lines that differ in it cannot both be right.
-_ONE_PER_CASE = ("case_cause", "closed_at", "confidentiality")
+_ONE_PER_CASE = ("case_cause", "closed_at", "confidentiality", "full_course_required", "former_case_no")
 # Lines a transaction: short enough that a visit never waits long for its turn.
 _BATCH = 500
 
@@ -257,7 +259,19 @@ def _case_line(cells: Mapping[str, str], zone: ZoneInfo) -> CaseLine:
     said["officers"] = split_joined(said.pop("officer_cert_no", ""))
     for name in {"used_from", "used_to", "closed_at"} & cells.keys():
         said[name] = read_time(name, cells[name], zone, day=name == "closed_at")
+    if "full_course_required" in cells:
+        said["full_course_required"] = _read_yes_no("full_course_required", cells["full_course_required"])
     return check_line(CaseLine(**said))
+
+
+_YES_NO = dict.fromkeys(("是", "yes", "true", "1", "y"), True) | dict.fromkeys(("否", "no", "false", "0", "n"), False)
+
+
+def _read_yes_no(what: str, text: str) -> bool:
+    said = _YES_NO.get(unicodedata.normalize("NFKC", text).strip().casefold())
+    if said is None:
+        raise BadValue(what=what, value=shown(text), expected=_("yes (是) or no (否)"))
+    return said
 
 
 def _agreeing(taken: Sequence[_Taken[CaseLine]]) -> tuple[list[_Taken[CaseLine]], list[BadLine]]:

@@ -76,9 +76,11 @@ class NewRecord:
     place: str | None = None
     method: str | None = None
     party_notified: str | None = None
+    points: tuple[str, ...] = ()
     important_mark: bool = False
     confidentiality: str | None = None
     retention_class: str | None = None
+    retention_by_hand: str | None = None
     retain_until: datetime | None = None
     is_evidence: bool = False
     remark: str | None = None
@@ -143,9 +145,11 @@ class Record:
     place: str | None
     method: str | None
     party_notified: str | None
+    points: tuple[str, ...]
     important_mark: bool
     confidentiality: str | None
     retention_class: str | None
+    retention_by_hand: str | None
     retain_until: datetime | None
     is_evidence: bool
     disc_no: str | None
@@ -200,7 +204,12 @@ REVISABLE = frozenset(
 ) | {"disc_no", "archived_on"}
 
 # A field that says nothing apart from another one and is protected together with it.
-_FOLLOWS = {"owner_state": "officers", "officer_candidates": "officers", "case_candidates": "case_no"}
+_FOLLOWS = {
+    "owner_state": "officers",
+    "officer_candidates": "officers",
+    "case_candidates": "case_no",
+    "retain_until": "retention_class",
+}
 
 
 # --- adding and revising --------------------------------------------------------------------------------
@@ -395,6 +404,13 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
     """
     query = _records().where(RecordRow.id > after, *_conditions(wanted)).order_by(RecordRow.id).limit(limit)
     return _read(session, query)
+
+
+def recordings_of(session: Session, of: str, number: int) -> list[int]:
+    """The recordings of one ``visit`` or ``session``, in the order of their ids; logs and the like are none."""
+    column = {"visit": RecordRow.visit_id, "session": RecordRow.session_id}[of]
+    media = [media.value for media in MediaType if media.is_recording]
+    return sorted(session.scalars(select(RecordRow.id).where(column == number, RecordRow.media_type.in_(media))))
 
 
 def record_history(session: Session, record_id: int) -> tuple[Revision, ...]:

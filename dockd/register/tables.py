@@ -266,6 +266,7 @@ class CaseRow(Table):
     stage: Mapped[str | None] = mapped_column(String(32))
     confidentiality: Mapped[str | None] = mapped_column(String(32))
     full_course_required: Mapped[bool] = mapped_column(default=False)
+    former_numbers: Mapped[list[Any]] = mapped_column(default=list)  # numbers that this case had before
     closed_at: Mapped[datetime | None]
     filed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -545,9 +546,11 @@ class RecordRow(Table):
     place: Mapped[str | None] = mapped_column(Text)
     method: Mapped[str | None] = mapped_column(String(64))
     party_notified: Mapped[str | None] = mapped_column(String(8))
+    points: Mapped[list[Any]] = mapped_column(default=list)  # what of article 21's list was recorded
     important_mark: Mapped[bool] = mapped_column(default=False)
     confidentiality: Mapped[str | None] = mapped_column(String(32))
-    retention_class: Mapped[str | None] = mapped_column(String(64))
+    retention_class: Mapped[str | None] = mapped_column(String(64))  # the class in force
+    retention_by_hand: Mapped[str | None] = mapped_column(String(64))
     retain_until: Mapped[datetime | None]
     is_evidence: Mapped[bool] = mapped_column(default=False)
     disc_no: Mapped[str | None] = mapped_column(String(64))

@@ -38,8 +38,11 @@ class Tagged:
     visit_id: int
 
 
-Retitle = Callable[[Session, Record, Mapping[str, Any]], str | None]
-"""The title that follows from a record and the changes to it; None where a person has named it."""
+Following = dict[str, tuple[Any, str | None]]
+"""Values that follow from what is said of a record, each with its basis; None: that of what it follows."""
+
+Follow = Callable[[Session, Record, Mapping[str, Any]], Following]
+"""What follows from a record and the changes to it."""
 
 
 def tag_record(
@@ -49,13 +52,13 @@ def tag_record(
     *,
     actor: str,
     at: datetime,
-    retitle: Retitle | None = None,
+    follow: Follow | None = None,
 ) -> Tagged:
     """Adds what ``said`` (column names of the record) says as one revision; None clears a value.
 
     ``case_no`` brings what its case knows and takes along what the case before had brought;
-    ``officers`` settles the owner; a title that nobody has given follows by ``retitle``. What a
-    person has said of a single item stays. Alerts about the owner are closed when no recording
+    ``officers`` settles the owner; what else follows from that (title, retention) comes from ``follow``.
+    What a person has said of a single item stays. Alerts about the owner are closed when no recording
     of the visit needs them any more. Raises
     UnknownNumber for a record, case or officer that is not registered.
     """
@@ -66,12 +69,14 @@ def tag_record(
     if "case_no" in said:
         case = _case(session, said["case_no"])
         brought = {name: value for name, value in _brought(case, record).items() if name not in said}
-        changes |= {**brought, "case_candidates": ()}
+        number = case.case_no if case else None  # a number that it had before means it, too
+        changes |= {**brought, "case_no": number, "case_candidates": ()}
         basis |= dict.fromkeys(brought, f"case:{case.case_no}" if case else "case:")
     if "officers" in said:
         changes |= _owner(session, said["officers"])
-    if retitle and (title := retitle(session, record, changes)):
-        changes["title"], basis["title"] = title, "template"
+    for name, (value, why) in (follow(session, record, changes) if follow else {}).items():
+        changes[name] = value
+        basis |= {name: why} if why else {}
     revision = revise_record(session, record_id, changes, actor=actor, why="tagged", at=at, basis=basis)
     if revision is not None and "officers" in said:
         _settle_owner(session, record, at=at, actor=actor)

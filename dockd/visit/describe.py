@@ -7,7 +7,7 @@ queued for a person, and the footage is stored all the same (law 6).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +39,7 @@ from dockd.register.footage import Footage
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
+from dockd.visit.following import retention
 from dockd.visit.titles import Known, title_of
 
 _HEAD = 4096
@@ -104,7 +105,7 @@ def new_record(
     whose, works = _whose(session, visited, said, use) if media.is_recording else (Attribution(), ())
     verdict = _judge(station, visited, footage, use) if media.is_recording else Judgement(reason="not_a_recording")
     tags = _tags(session, station, visited, footage, said, media, use, whose, works)
-    return NewRecord(
+    new = NewRecord(
         file_no=footage.file_no,
         footage_id=footage.footage_id,
         visit_id=visited.visit_id,
@@ -141,6 +142,9 @@ def new_record(
         facts=_plain(facts),
         **tags,
     )
+    kept = retention(session, station, new, visited.recorder)
+    reasons = {name: why for name, (_value, why) in kept.items() if why not in (None, "default")}
+    return replace(new, **{n: value for n, (value, _why) in kept.items()}, basis={**(new.basis or {}), **reasons})
 
 
 def _use(

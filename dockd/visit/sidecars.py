@@ -15,11 +15,12 @@ from dockd.footage.sidecar import SidecarValues, parse_sidecar, render_sidecar, 
 from dockd.nouns import Officer
 from dockd.offload.durable import blaming_store
 from dockd.register import ledger, officers, recorders, records
-from dockd.register.footage import holes_of, other_paths
+from dockd.register.footage import holes_of, other_paths, without_own_sidecar
 from dockd.register.ledger import Line
 from dockd.register.records import Record
 from dockd.register.station import Station
 from dockd.register.tables import SidecarRow
+from dockd.register.values import chunks
 
 _BATCH = 64
 
@@ -32,6 +33,13 @@ def write_sidecars(station: Station, record_ids: Sequence[int], *, check: Callab
     """
     for start in range(0, len(record_ids), _BATCH):
         _write_batch(station, record_ids[start : start + _BATCH], check)
+
+
+def write_lacking(station: Station, record_ids: Sequence[int]) -> None:
+    """The records' present revisions that have no sidecar yet get one. Raises StoreError."""
+    with station.register.read() as session:
+        lacking = [number for some in chunks(record_ids) for number in without_own_sidecar(session, some)]
+    write_sidecars(station, lacking, check=lambda: None)
 
 
 def _write_batch(station: Station, record_ids: Sequence[int], check: Callable[[], None]) -> None:
@@ -121,11 +129,15 @@ def values_of(session: Session, record: Record) -> SidecarValues:
         case_basis=record.basis.get("case_no"),
         act_type=record.act_type,
         stage=record.stage,
+        step=record.step,
         matter=record.matter,
+        points=record.points,
+        party_notified=record.party_notified,
         place=record.place,
         method=record.method,
         confidentiality=record.confidentiality,
         retention_class=record.retention_class,
+        retain_until=record.retain_until,
         is_evidence=record.is_evidence,
         important_mark=record.important_mark,
         remark=record.remark,

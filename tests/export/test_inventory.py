@@ -126,6 +126,7 @@ def test_a_row_says_all_that_is_known(register: Register, shelf: Shelf, rows: Ca
         "owner_state": "assigned",
         "tags_complete": "true",
         "is_evidence": "false",
+        "retention_class": "unclassified",
         "late_kind": "stored",
         "device_kind": "执法记录仪",
         "unit": "执法大队",

@@ -95,6 +95,7 @@ def keep_registers(bureau: Bureau) -> None:
     works = f"A-1,无证采矿,张某；李某,{WANG},2026-11-23T08:00,2026-11-23T09:00,北乡,检查"
     bureau.cases(works, f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,,南乡,取证")
     bureau.cases(works.replace("09:00", "09:30"), f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,2026-11-22T12:00,南乡,取证")
+    bureau.dockd("case", "renumber", "A-2", "B-2")
     bureau.dockd("case", "close", "A-2", "--at", "2026-11-22T18:00")
     bureau.issue(WANG, DOCKED - timedelta(days=3), DOCKED - timedelta(hours=1))
     bureau.dockd(

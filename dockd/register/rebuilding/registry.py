@@ -29,7 +29,7 @@ _ISSUED = ("cert_no", "issued_at", "due_at", "issued_by", "battery_out", "overri
 _RETURNED = ("returned_at", "returned_by", "battery_in", "flags")
 _CASE = (
     *("case_no", "case_cause", "parties", "place", "matter", "act_type", "stage"),
-    *("confidentiality", "full_course_required", "closed_at"),
+    *("confidentiality", "full_course_required", "closed_at", "former_numbers"),
 )
 _WORK = ("cert_no", "used_from", "used_to", "place")
 
@@ -111,6 +111,12 @@ def case_changed(rows: Rows, line: TaleLine) -> None:
     key = rows.cases[line.data["case_no"]]
     rows.change(CaseRow, {"id": key}, **said(CaseRow, line.data, _CASE), updated_at=line.at)
     _works(rows, key, line.data)
+
+
+def case_renumbered(rows: Rows, line: TaleLine) -> None:
+    before, after = line.data["changes"]["case_no"]
+    rows.cases[after] = rows.cases.pop(before)
+    case_changed(rows, line)
 
 
 def _works(rows: Rows, case_id: int, data: Mapping[str, Any]) -> None:

@@ -38,6 +38,7 @@ HANDLERS: Mapping[str, Handler] = {
     "case.added": registry.case_added,
     "case.changed": registry.case_changed,
     "case.closed": registry.case_changed,
+    "case.renumbered": registry.case_renumbered,
     "visit.opened": stays.visit_opened,
     "visit.found": stays.visit_opened,
     "visit.stored": stays.visit_stored,
