@@ -205,6 +205,20 @@ def _title(template: str) -> str:
     return template
 
 
+def _glob(text: str) -> str:
+    """Refuse what would mean something else in a rule of udev than in a pattern of names."""
+    if not text.isprintable() or set(text) & set('"\\|[]$%'):
+        raise refuse(_("{value} cannot be a pattern").format(value=shown(text)))
+    return text
+
+
+def _says_something(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+    for kind in kinds:
+        if not "".join(filter(None, kind.model_dump().values())).strip("*?") and kind.bay is None:
+            raise refuse(_("every disk would be taken for a recorder"))
+    return kinds
+
+
 def _column(name: str) -> str:
     if name not in INVENTORY_COLUMNS:
         raise refuse(_("the inventory has no column {value}").format(value=shown(name)))
@@ -232,6 +246,8 @@ FilePath = Annotated[Path, BeforeValidator(_absolute)]
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Words = Annotated[tuple[Text, ...], BeforeValidator(_words)]
 Headers = Literal["en", "zh"]
+UsbId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{4}$")]
+Glob = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_glob)]
 Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
@@ -297,6 +313,16 @@ class Bay(Section):
         description=N_('a list of USB port paths such as ["1-4.2"]')
     )
     priority: bool = Field(False, description=N_("true or false"))
+
+
+class Kind(Section):
+    """Devices that udev marks as recorders: all of the conditions hold."""
+
+    bay: Text | None = Field(None, description=N_('a bay\'s name in quotes, or "*" for any bay'))
+    vendor: UsbId | None = Field(None, description=N_('four hexadecimal digits in quotes such as "4255"'))
+    product: UsbId | None = Field(None, description=N_('four hexadecimal digits in quotes such as "4255"'))
+    serial: Glob | None = Field(None, description=N_("a text in quotes, * and ? stand for any characters"))
+    label: Glob | None = Field(None, description=N_("a text in quotes, * and ? stand for any characters"))
 
 
 class Inventory(Section):
@@ -457,6 +483,10 @@ class Document(Section):
     register_place: RegisterPlace = Field(alias="register", description=N_("keys with values, indented below"))
     deadline: Deadline = Field(description=N_("keys with values, indented below"))
     bays: dict[Text, Bay] = Field({}, description=N_("bays by name, each with its ports"))
+    devices: Annotated[tuple[Kind, ...], BeforeValidator(_as_tuple), AfterValidator(_says_something)] = Field(
+        (Kind.model_validate({"bay": "*"}),),
+        description=N_("a list of kinds of devices, each with bay, vendor, product, serial or label"),
+    )
     inventory: Inventory = Field(description=N_("keys with values, indented below"))
     exports: Annotated[tuple[Export, ...], BeforeValidator(_as_tuple)] = Field(
         (), description=N_("a list of exports, each with name and path")
@@ -488,6 +518,7 @@ class Settings:
     register: RegisterPlace
     deadline: Deadline
     bays: dict[str, Bay]
+    devices: tuple[Kind, ...]
     inventory: Inventory
     exports: tuple[Export, ...]
     alerts: Alerts
@@ -654,6 +685,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
     if settings.profiles.folder in root.parents:
         problem = _("the store {root} lies in the folder of the profiles")
         yield ("store", "root"), problem.format(root=root), _("a folder of its own")
+    for i, kind in enumerate(settings.devices):
+        if kind.bay not in (None, "*", *settings.bays):
+            problem = _("there is no bay {bay}").format(bay=kind.bay)
+            yield ("devices", i, "bay"), problem, _("a bay that stands under bays")
     yield from _twice(settings)
     yield from _shared_ports(settings)
     yield from _classless(settings)

@@ -47,7 +47,7 @@ def confine(bounds: Bounds, batch: Iterable[str]) -> tuple[str, ...]:
     weaker = [RUNS_AS_ROOT] if os.geteuid() == 0 else []
     if _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         weaker.append(PRIVILEGES_KEPT)
-    if not _cut_network():
+    if not _has_no_network() and not _cut_network():
         weaker.append(NETWORK_OPEN)
     _limit(bounds)
     if not _fence_files(batch):
@@ -61,6 +61,15 @@ def die_with_parent(signal_number: int) -> None:
     Call it after ``confine``: a change of credentials forgets it.
     """
     _libc.prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def _has_no_network() -> bool:
+    """Whether systemd has cut it already (PrivateNetwork=): then there is no interface but the loopback."""
+    try:
+        with open("/proc/self/net/dev", encoding="ascii") as lines:
+            return {line.split(":")[0].strip() for line in lines if ":" in line} <= {"lo"}
+    except OSError:
+        return False
 
 
 def _cut_network() -> bool:

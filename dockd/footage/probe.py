@@ -7,14 +7,10 @@ The parsers' side is ``probe_child``; here are the deadlines, and no parser.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import selectors
-import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +19,7 @@ from pathlib import Path
 
 from dockd.footage.confine import Bounds
 from dockd.footage.facts import from_wire
+from dockd.footage.probe_link import Link, reach_parsers
 from dockd.nouns import MediaFacts
 
 OnResult = Callable[[Path, MediaFacts], None]
@@ -159,10 +156,10 @@ def _await_any(lanes: list[_Lane]) -> None:
 
 @dataclass
 class _Lane:
-    """One child at a time, at work on one file at a time."""
+    """One child (or unit of systemd's) at a time, at work on one file at a time."""
 
     limits: ProbeLimits
-    child: subprocess.Popen[bytes] | None = None
+    link: Link | None = None
     path: Path | None = None
     so_far: MediaFacts = field(default_factory=MediaFacts)
     ready: bool = False
@@ -173,13 +170,12 @@ class _Lane:
 
     @property
     def alive(self) -> bool:
-        return self.child is not None
+        return self.link is not None
 
     @property
     def answers(self) -> int:
-        assert self.child is not None
-        assert self.child.stdout is not None
-        return self.child.stdout.fileno()
+        assert self.link is not None
+        return self.link.answers
 
     def feed(self, waiting: deque[Path]) -> bool:
         """Give the child the next file, or start one for it; False when this lane has nothing to wait for."""
@@ -210,6 +206,8 @@ class _Lane:
             came = os.read(self.answers, LONGEST_ANSWER)
         except BlockingIOError:
             return []
+        except ConnectionResetError:
+            came = b""
         *lines, self.heard = (self.heard + came).split(b"\n")
         messages = [m for m in map(_message, lines) if m is not None]
         if not came or len(self.heard) > LONGEST_ANSWER or len(messages) < len(lines):
@@ -219,24 +217,16 @@ class _Lane:
     def start(self, paths: Sequence[Path]) -> None:
         """Start a child that may read ``paths``. Raises OSError where the system has no process left."""
         # An exiftool that hangs at its start must not keep ffprobe from being asked.
-        self.child = _start_child(paths, self.limits, with_exiftool=self.failed_starts == 0)
+        batch = _batch(paths, self.limits, with_exiftool=self.failed_starts == 0)
+        self.link = reach_parsers(batch, patience_s=self.limits.seconds_to_start)
         self.ready, self.asked, self.heard = False, 0, b""
         self.deadline = time.monotonic() + self.limits.seconds_to_start
 
     def stop(self) -> None:
-        """End the child and all that it has started; also what it has left behind when it ended by itself."""
-        child, self.child = self.child, None
-        if child is None:
-            return
-        # Not yet waited for, so that the number of its group cannot belong to another.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-        # A process in a read that never returns cannot be waited for: it is left to the kernel.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(timeout=5)
+        """End the child and all that it has started."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.stop()
 
     def _start_for(self, waiting: deque[Path]) -> None:
         try:
@@ -245,14 +235,11 @@ class _Lane:
             self.failed_starts += 1
 
     def _ask(self, path: Path) -> None:
-        assert self.child is not None
-        assert self.child.stdin is not None
+        assert self.link is not None
         self.path, self.so_far = path, MediaFacts()
         self.asked += 1
         self.deadline = time.monotonic() + self.limits.seconds_per_file
-        # One line into an empty pipe never blocks; a child that is gone is noticed by its silence.
-        with contextlib.suppress(BrokenPipeError):
-            self.child.stdin.write(json.dumps({"path": str(path)}).encode() + b"\n")
+        self.link.ask(json.dumps({"path": str(path)}).encode() + b"\n")
 
     def _take(self, message: dict[str, object]) -> Iterator[tuple[Path, MediaFacts]]:
         if "ready" in message:
@@ -280,37 +267,9 @@ def _message(line: bytes) -> dict[str, object] | None:
     return said if isinstance(said, dict) else None
 
 
-def _start_child(paths: Sequence[Path], limits: ProbeLimits, *, with_exiftool: bool) -> subprocess.Popen[bytes]:
-    batch = {
+def _batch(paths: Sequence[Path], limits: ProbeLimits, *, with_exiftool: bool) -> dict[str, object]:
+    return {
         "bounds": asdict(Bounds(limits.memory_bytes, limits.cpu_seconds, limits.open_files)),
         "paths": [str(path) for path in paths],
-        "parent": os.getpid(),
         "exiftool": with_exiftool,
     }
-    # In memory and not in the pipe: a long batch would fill it before the child reads.
-    fd = os.memfd_create("dockd-batch")
-    try:
-        with os.fdopen(os.dup(fd), "wb") as file:
-            file.write(json.dumps(batch).encode())
-        child = subprocess.Popen(
-            [sys.executable, "-B", "-s", "-P", "-m", "dockd.footage.probe_child", str(fd)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            cwd="/",
-            env=_environment(),
-            start_new_session=True,
-            pass_fds=(fd,),
-        )
-    finally:
-        os.close(fd)
-    assert child.stdout is not None
-    os.set_blocking(child.stdout.fileno(), False)
-    return child
-
-
-def _environment() -> dict[str, str]:
-    """A path to the tools and to dockd itself, and nothing else: no proxy, no home, no secret."""
-    package_root = str(Path(__file__).resolve().parents[2])
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "PYTHONPATH": package_root}

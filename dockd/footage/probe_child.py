@@ -1,7 +1,8 @@
 """Ask ffprobe and exiftool about one file at a time, shut in, until the caller hangs up.
 
-``python -m dockd.footage.probe_child FD``: FD holds the batch as JSON (limits, paths).
-A line on standard input names a file, the line on standard output that says ``done``
+``python -m dockd.footage.probe_child FD``: FD holds the batch as JSON (limits, paths). Without FD, as
+``dockd-probe@.service`` starts it, the first line of standard input is the batch. Then a
+line on standard input names a file, the line on standard output that says ``done``
 answers it; one before it may carry what is known so far. The process and all it has
 started end at once when standard input ends, the caller's thread ends, or exiftool
 ends (pyexiftool would wait for it for ever at full speed).
@@ -61,13 +62,14 @@ class Tools:
 
 
 def main() -> None:
-    batch = _read_batch(int(sys.argv[1]))
+    batch = _read_batch(int(sys.argv[1])) if len(sys.argv) > 1 else _hear_batch()
     requests, tell = _take_pipes()
     weaker = confine(Bounds(**batch["bounds"]), batch["paths"])
     signal.signal(signal.SIGTERM, lambda *_: end_all())
-    die_with_parent(signal.SIGTERM)
-    if os.getppid() != batch["parent"]:
-        end_all()
+    if "parent" in batch:
+        die_with_parent(signal.SIGTERM)
+        if os.getppid() != batch["parent"]:
+            end_all()
     tools = Tools(shutil.which("ffprobe"), _start_exiftool() if batch["exiftool"] else None)
     paths = _guard(requests, tools.exif)
     tell({"ready": list(weaker), "ffprobe": tools.ffprobe is not None, "exiftool": tools.exif is not None})
@@ -162,6 +164,18 @@ def _read_batch(fd: int) -> dict[str, Any]:
     with os.fdopen(fd, "rb") as file:
         file.seek(0)
         batch: dict[str, Any] = json.loads(file.read())
+    return batch
+
+
+def _hear_batch() -> dict[str, Any]:
+    """The first line of standard input: nothing follows it before we say that we are ready."""
+    line = b""
+    while not line.endswith(b"\n"):
+        came = os.read(0, 1 << 16)
+        if not came:
+            raise SystemExit(1)
+        line += came
+    batch: dict[str, Any] = json.loads(line)
     return batch
 
 

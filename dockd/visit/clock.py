@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
 from datetime import timedelta
 
 from dockd.law.deadline import StationClock
@@ -13,6 +14,7 @@ _TIME_ERROR = 5
 TOLERANCE = timedelta(minutes=5)
 LEAP = timedelta(days=180)
 """A station that nothing synchronises and that was not seen for so long may have leapt forward."""
+_ANSWER_S = 5
 
 
 class _Timex(ctypes.Structure):
@@ -37,8 +39,18 @@ def is_synchronised() -> bool | None:
     except AttributeError:
         return None
     if state < 0:
-        return None
+        return _ask_timedated()
     return state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+
+
+def _ask_timedated() -> bool | None:
+    """The same question to systemd: the service may not ask the kernel, as the same call could set the clock."""
+    command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+    try:
+        said = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {b"yes": True, b"no": False}.get(said.stdout.strip())
 
 
 def doubt_of(behind: timedelta, gap: timedelta, *, synchronised: bool | None) -> StationClock | None:

@@ -94,11 +94,12 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
     """Gives the visit its number and writes down whose recorder it is and why; alerts a conflict of identity."""
     now = station.now()
     number = sight.identified.device_no
+    synchronised = is_synchronised()
     with station.register.write() as session:
         row = recorders.find_recorder(session, number) if number else None
         seen = last_seen(session, station.station_no)
-        doubt = doubt_of(note_time(session, station.station_no, now), now - seen, synchronised=is_synchronised())
-        visit = _new_visit(station, request, card, sight, row.id if row else None, doubt)
+        doubt = doubt_of(note_time(session, station.station_no, now), now - seen, synchronised=synchronised)
+        visit = _new_visit(station, request, card, sight, row.id if row else None, doubt, synchronised)
         visit_id = visits.open_visit(session, visit, actor=station.actor)
         if doubt:
             alarm_clock(session, station, visit_id, now=now, seen=seen)
@@ -131,7 +132,8 @@ def _new_visit(
     card: Card,
     sight: Sight,
     recorder_id: int | None,
-    doubt: StationClock | None = None,
+    doubt: StationClock | None,
+    synchronised: bool | None,
 ) -> NewVisit:
     now = station.now()
     return NewVisit(
@@ -149,7 +151,7 @@ def _new_visit(
         path=display_path(os.fsencode(request.path)),
         person=request.person,
         note=request.note,
-        clock_synchronised=is_synchronised(),
+        clock_synchronised=synchronised,
     )
 
 
@@ -166,7 +168,7 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
     Always raises RecorderNotRegistered; the visit stands in the register as ``failed``, with what
     lay on the card: whoever docked it in time has not to answer for the wait (article 23).
     """
-    visit = _new_visit(station, request, card, sight, None)
+    visit = _new_visit(station, request, card, sight, None, None, is_synchronised())
     with station.register.write() as session:
         visit_id = visits.open_visit(session, visit, actor=station.actor)
         keep_listing(session, card, sight, station, visit_id)
