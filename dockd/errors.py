@@ -364,6 +364,11 @@ class ReturnRefused(Refused):
     hint = "Look at who had it: dockd recorder show {device_no}. A return that was forgotten is recorded with --at."
 
 
+class ActRefused(Refused):
+    message = "recorder {device_no}: {act} cannot be entered: {reason}"
+    hint = "Look at what happened to it: dockd recorder show {device_no}"
+
+
 class NotPermitted(Refused):
     message = "{person} may not do this ({action})"
     hint = "Ask the person whose task it is."

@@ -295,6 +295,7 @@ class Recorder:
     custodian: str | None = None
     state: str = "in_service"
     id: int | None = None  # the register's key; None for a recorder that is not registered yet
+    attributes: tuple[str, ...] = ()  # article 31: codes of law.vocabulary.RECORDER_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)

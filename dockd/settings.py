@@ -357,6 +357,23 @@ class Alerts(Section):
     )
 
 
+class Checks(Section):
+    """Article 24's thresholds, and how often the agency wants its recorders looked at."""
+
+    battery_min: int = Field(20, ge=0, le=100, description=N_("percent from 0 to 100"))
+    free_min: Annotated[Reserve, PlainValidator(parse_reserve)] = Field(
+        Reserve(percent=10), description=N_("a size such as 20GiB, a part such as 5%, or 0 for none")
+    )
+    rate_drop: int = Field(50, ge=0, le=95, description=N_("percent from 1 to 95, or 0 for never"))
+    error_visits: int = Field(2, ge=1, le=6, description=N_("visits from 1 to 6"))
+    locked_files: int = Field(20, ge=0, le=100_000, description=N_("a number of files"))
+    check_every: Duration = Field(timedelta(days=30), description=N_("a length of time such as 30d, or 0s for never"))
+    maintain_every: Duration = Field(
+        timedelta(days=180), description=N_("a length of time such as 180d, or 0s for never")
+    )
+    repair_within: Duration = Field(timedelta(days=30), description=N_("a length of time such as 30d, or 0s for never"))
+
+
 class Title(Section):
     """How a record is named when nobody names it."""
 
@@ -492,6 +509,7 @@ class Document(Section):
         (), description=N_("a list of exports, each with name and path")
     )
     alerts: Alerts = Field(description=N_("keys with values, indented below"))
+    checks: Checks = Field(description=N_("keys with values, indented below"))
     unknown_recorder: Literal["hold", "ingest"] = Field("hold", description=N_("hold or ingest"))
     title: Title = Field(description=N_("keys with values, indented below"))
     tags: Tags = Field(description=N_("keys with values, indented below"))
@@ -522,6 +540,7 @@ class Settings:
     inventory: Inventory
     exports: tuple[Export, ...]
     alerts: Alerts
+    checks: Checks
     unknown_recorder: Literal["hold", "ingest"]
     title: Title
     tags: Tags

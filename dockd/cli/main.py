@@ -49,7 +49,7 @@ SUMMARIES = {
     "init": N_("Make a complete station in a new directory."),
     "check": N_("Check the configuration and everything the station needs."),
     "run": N_("The service in the foreground: recorders are read as they are docked."),
-    "recorder": N_("The recorder register: add, import, issue, return, list."),
+    "recorder": N_("The recorder register: add, import, issue, return, inspect, fault, repair, due, list."),
     "officer": N_("The officers: add, import, list."),
     "case": N_("The cases: import, list, show, close, renumber."),
     "matter": N_("The bureau's list of matters to be recorded: list."),

@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dockd.cli import equipment
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
 from dockd.locale import N_, _
 from dockd.nouns import Recorder
 
 if TYPE_CHECKING:
     from dockd.register.custody import Handover
-    from dockd.register.recorders import HistoryLine
     from dockd.register.station import Station
 
-BATTERY = click.IntRange(0, 100)
+BATTERY = equipment.BATTERY
+ATTRIBUTES = N_("explosion_proof (防爆), night (夜视) or positioning (定位); may be repeated (article 31)")
 
 
-@click.group(help=N_("The recorder register: add, import, issue, return, list."))
+@click.group(help=N_("The recorder register: add, import, issue, return, inspect, fault, repair, due, list."))
 def recorder() -> None:
     """The noun's group."""
+
+
+for one_act in equipment.COMMANDS:
+    recorder.add_command(one_act)
 
 
 # --- the register ------------------------------------------------------------------------------------
@@ -39,15 +44,15 @@ def recorder() -> None:
 @click.option("--custodian", metavar="WHO", help=N_("who keeps it"))
 @click.option("--kind", "device_kind", metavar="K", help=N_("the kind of device"))
 @click.option("--owner", "owner_cert_no", metavar="CERT_NO", help=N_("the officer who has it for good"))
+@click.option("--attribute", "attributes", multiple=True, metavar="A", help=ATTRIBUTES)
 @json_option
 @pass_invocation
-def add(invocation: Invocation, /, as_json: bool, **said: str | None) -> None:
+def add(invocation: Invocation, /, as_json: bool, **said: Any) -> None:
     from dockd.register.officers import get_officer
     from dockd.register.recorders import add_recorder
 
     station = invocation.station()
-    values: dict[str, Any] = dict(said)
-    wanted = Recorder(**values)
+    wanted = Recorder(**said)
     _check_profile(station, wanted.profile)
     with station.register.write() as session:
         if wanted.owner_cert_no:
@@ -55,6 +60,38 @@ def add(invocation: Invocation, /, as_json: bool, **said: str | None) -> None:
         added = add_recorder(session, wanted, station_no=station.station_no, now=station.now(), actor=station.actor)
     station.mirror_ledger()
     _print(_row(added, None), as_json)
+
+
+@recorder.command(help=N_("Change what is registered of a recorder; an empty text takes a value away."))
+@click.argument("device_no", metavar="N")
+@click.option("--serial", "device_serial", metavar="S", help=N_("the maker's serial number"))
+@click.option("--model", metavar="M", help=N_("the model"))
+@click.option("--profile", metavar="P", help=N_("the profile of its card, where it is not recognised by itself"))
+@click.option("--unit", metavar="U", help=N_("the unit"))
+@click.option("--custodian", metavar="WHO", help=N_("who keeps it"))
+@click.option("--kind", "device_kind", metavar="K", help=N_("the kind of device"))
+@click.option("--owner", "owner_cert_no", metavar="CERT_NO", help=N_("the officer who has it for good"))
+@click.option("--attribute", "attributes", multiple=True, metavar="A", help=ATTRIBUTES)
+@click.option("--no-attributes", is_flag=True, help=N_("it has none of these attributes"))
+@json_option
+@pass_invocation
+def change(invocation: Invocation, /, device_no: str, no_attributes: bool, as_json: bool, **said: Any) -> None:
+    from dockd.register.custody import holders
+    from dockd.register.officers import get_officer
+    from dockd.register.recorders import change_recorder
+
+    station = invocation.station()
+    said["attributes"] = () if no_attributes else said["attributes"] or None
+    _check_profile(station, said["profile"])
+    with station.register.write() as session:
+        if said["owner_cert_no"]:
+            get_officer(session, said["owner_cert_no"])
+        changed = change_recorder(
+            session, device_no, said, station_no=station.station_no, now=station.now(), actor=station.actor
+        )
+        holder = holders(session).get(device_no)
+    station.mirror_ledger()
+    _print(_row(changed, holder), as_json)
 
 
 def _check_profile(station: Station, name: str | None) -> None:
@@ -112,23 +149,28 @@ def list_(invocation: Invocation, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def show(invocation: Invocation, device_no: str, as_json: bool) -> None:
+    from dockd.cli.history import print_page
+    from dockd.register.biography import biography
     from dockd.register.custody import custody_of, holders
-    from dockd.register.recorders import get_recorder, identities, recorder_history
+    from dockd.register.equipment import events_of
+    from dockd.register.recorders import get_recorder, identities
 
     with invocation.station().register.read() as session:
         row = _row(get_recorder(session, device_no), holders(session).get(device_no))
         handovers = custody_of(session, device_no)
         known_by = identities(session, device_no)
-        history = recorder_history(session, device_no)
+        events = events_of(session, device_no)
+        history = biography(session, device_no)
     whole = row | {
         "identities": [asdict(one) for one in known_by],
         "custody": [asdict(one) for one in handovers],
+        "events": [asdict(one) for one in events],
         "history": [asdict(line) for line in history],
     }
     _print(whole, as_json)
     if not as_json:
         _print_custody(handovers)
-        _print_history(history)
+        print_page(known_by, events, history)
 
 
 def _row(one: Recorder, holder: str | None) -> dict[str, Any]:
@@ -138,9 +180,12 @@ def _row(one: Recorder, holder: str | None) -> dict[str, Any]:
 
 
 def _in_words(row: Mapping[str, Any]) -> dict[str, Any]:
+    from dockd.law.vocabulary import RECORDER_ATTRIBUTES
+    from dockd.locale import language
     from dockd.register.recorders import STATE_WORDS
 
-    return {**row, "state": _(STATE_WORDS.get(row["state"], row["state"]))}
+    words = [RECORDER_ATTRIBUTES[code].text(language()) for code in row["attributes"]]
+    return {**row, "state": _(STATE_WORDS.get(row["state"], row["state"])), "attributes": words}
 
 
 def _print(row: Mapping[str, Any], as_json: bool) -> None:
@@ -156,6 +201,7 @@ def _print(row: Mapping[str, Any], as_json: bool) -> None:
         ("unit", _("unit")),
         ("custodian", _("custodian")),
         ("owner_cert_no", _("owner")),
+        ("attributes", _("attributes")),
         ("state", _("state")),
         ("holder_cert_no", _("held by")),
     )
@@ -179,25 +225,6 @@ def _print_custody(handovers: Sequence[Handover]) -> None:
     )
     rows = [asdict(one) | {"flags": flag_words(one.flags)} for one in handovers]
     print_listing(rows, columns, as_json=False)
-
-
-def _print_history(history: Sequence[HistoryLine]) -> None:
-    from dockd.cli.output import print_listing
-
-    click.echo()
-    columns = (("at", _("time")), ("kind", _("what happened")), ("actor", _("by")))
-    print_listing([asdict(line) | {"kind": _kind_words(line.kind)} for line in history], columns, as_json=False)
-
-
-def _kind_words(kind: str) -> str:
-    words = {
-        "recorder.added": _("registered"),
-        "recorder.changed": _("changed"),
-        "recorder.identity_trusted": _("identity confirmed"),
-        "custody.issued": _("issued"),
-        "custody.returned": _("returned"),
-    }
-    return words.get(kind, kind)
 
 
 # --- custody -------------------------------------------------------------------------------------------
@@ -238,6 +265,7 @@ def issue(
             station_no=station.station_no,
             now=station.now(),
             actor=station.actor,
+            battery_min=station.settings.checks.battery_min,
         )
     station.mirror_ledger()
     _tell_handover(asdict(done), done.flags, as_json)
@@ -303,5 +331,7 @@ def flag_words(flags: Iterable[str]) -> list[str]:
         "battery_unchecked": _("the battery was not checked (article 24)"),
         "closed_with_later": _("never returned by itself: ended when the recorder came back from another officer"),
         "not_out": _("nobody was registered as holding it"),
+        "not_offloaded": _("what it recorded before is not stored yet"),
+        "battery_low": _("the battery was low (article 24)"),
     }
     return [words.get(flag, flag) for flag in flags]

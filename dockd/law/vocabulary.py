@@ -149,6 +149,30 @@ CONFIDENTIALITY = _table(
     )
 )
 
+RECORDER_ATTRIBUTES = _table(
+    (
+        Term("explosion_proof", "防爆", "explosion-proof", "31"),
+        Term("night", "夜视", "night vision", "31"),
+        Term("positioning", "定位", "positioning", "31"),
+    )
+)
+
+EQUIPMENT_EVENTS = _table(
+    (
+        Term("kept", "存放", "stored", "24"),
+        Term("issued", "领用", "issued", "24"),
+        Term("returned", "归还", "returned", "24"),
+        Term("maintained", "维护", "maintenance", "24"),
+        Term("cared_for", "保养", "care", "24"),
+        Term("checked", "检查", "check", "24"),
+        Term("faulted", "故障", "fault", "26"),
+        Term("sent", "送修", "sent to repair", "26"),
+        Term("back", "返修", "back from repair", "26"),
+        Term("restored", "恢复", "back in service", "26"),
+        Term("retired", "报废", "retired", "24"),
+    )
+)
+
 TAG_ITEMS = _table(
     (
         Term("title", "名称", "title", "27(1)"),
@@ -265,6 +289,21 @@ _ALERT_CLASSES = (
     AlertClass("removed_early", _W, 23, 1, (3,), "提前拔出，未完成", "removed early, incomplete"),
     AlertClass("not_answering", _W, 23, 1, (3,), "存储卡无响应，已放弃", "the card does not answer, visit given up"),
     AlertClass("not_a_file_on_card", _N, 3, None, (2,), "卡上有非普通文件", "something on the card is not a file"),
+    AlertClass("battery_low", _W, 24, None, (2,), "电池电量不足", "the battery is low"),
+    AlertClass("card_full", _W, 24, None, (2,), "存储卡剩余空间不足", "too little room on the card"),
+    AlertClass("card_dirty", _N, 24, None, (2,), "存储卡未正常关闭", "the card was not closed properly"),
+    AlertClass("card_errors", _W, 24, None, (2, 4), "存储卡多次出错", "errors of the card again and again"),
+    AlertClass("card_slow", _W, 24, None, (2,), "存储卡读取速度下降", "the card reads slower than it used to"),
+    AlertClass("locked_left", _N, 24, None, (2,), "存储卡上锁定文件过多", "many locked files left on the card"),
+    AlertClass("check_due", _N, 24, None, (1,), "设备检查到期", "a check is due"),
+    AlertClass("maintenance_due", _N, 24, None, (1,), "设备维护到期", "maintenance is due"),
+    AlertClass("repair_overdue", _N, 26, None, (1,), "送修逾期未返", "not back from repair"),
+    AlertClass("return_overdue", _W, 23, 1, (3, 5), "逾期未归还", "not returned when due"),
+    AlertClass("recorder_fault", _W, 26, None, (2,), "设备故障，已停用", "a fault; out of service"),
+    AlertClass("out_of_service_docked", _W, 26, None, (2,), "停用设备接入", "docked although out of service"),
+    AlertClass("card_changed", _W, 26, None, (2, 4), "设备存储卡已更换或格式化", "the card was exchanged or formatted"),
+    AlertClass("serial_changed", _W, 26, None, (2, 4), "设备序列号与登记不符", "not the registered serial number"),
+    AlertClass("undelivered", _C, 24, None, (1,), "告警未能送达", "alerts could not be delivered"),
 )
 
 ALERT_CLASSES: Mapping[str, AlertClass] = MappingProxyType({a.code: a for a in _ALERT_CLASSES})

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from dockd.errors import BadValue, IssueRefused, ReturnRefused
+from dockd.law.care import BatterySource, awaits_storing
 from dockd.locale import _
 from dockd.nouns import Custody
 from dockd.register import ledger
 from dockd.register.officers import get_officer
 from dockd.register.recorders import STATE_WORDS, get_row
-from dockd.register.tables import CustodyRow, RecorderEventRow, RecorderRow, RecorderState
+from dockd.register.tables import CustodyRow, RecorderEventRow, RecorderRow, RecorderState, VisitRow
 from dockd.register.values import instant, percent, words
 
 # How many handings-over before a moment may still last at it. Only forgotten returns reach
@@ -41,6 +42,8 @@ class Flag(StrEnum):
     BATTERY_UNCHECKED = "battery_unchecked"  # article 24 asks for it
     CLOSED_WITH_LATER = "closed_with_later"  # never returned by itself: ended when the recorder came back from another
     NOT_OUT = "not_out"  # came back although nobody was registered as holding it
+    NOT_OFFLOADED = "not_offloaded"  # handed out before what it held was stored
+    BATTERY_LOW = "battery_low"  # handed out below the station's least percentage
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Handover:
     battery_in: int | None
     override_reason: str | None
     flags: tuple[str, ...]
+    battery_out_source: str | None = None
+    battery_in_source: str | None = None
 
 
 # --- issue and return ------------------------------------------------------------------------------------
@@ -74,11 +79,14 @@ def issue_recorder(
     station_no: str,
     now: datetime,
     actor: str,
+    battery_min: int = 0,
+    battery_read: bool = False,
 ) -> Handover:
     """Hands a recorder to an officer at ``at`` (None: now), due back at ``until``; ``battery`` is in percent.
 
     An issue that lies in the past is never refused; one of now that breaks a rule needs
-    ``override``, a reason that is traced. Raises UnknownNumber, BadValue, IssueRefused.
+    ``override``, a reason that is traced. ``battery_read``: the recorder said it, as against a person.
+    Raises UnknownNumber, BadValue, IssueRefused.
     """
     at = _not_later(at, now)
     percent("battery", battery)
@@ -88,8 +96,10 @@ def issue_recorder(
     officer = get_officer(session, cert_no)
     reason = _reason(override)
     held = _overlapping(session, recorder.id, at, None)
+    low = battery is not None and battery < battery_min
+    unstored = _awaits_storing(session, recorder.id, at)
     if at == now and reason is None:
-        _check_issue(recorder, held)
+        _check_issue(recorder, held, unstored=unstored, low=battery if low else None)
     row = CustodyRow(
         recorder_id=recorder.id,
         cert_no=officer.cert_no,
@@ -97,8 +107,9 @@ def issue_recorder(
         due_at=until,
         issued_by=actor,
         battery_out=battery,
+        battery_out_source=_source(battery, battery_read),
         override_reason=reason,
-        flags=_issue_flags(recorder, held, battery, past=at < now),
+        flags=_issue_flags(recorder, held, battery, past=at < now, unstored=unstored, low=low),
     )
     session.add(row)
     session.flush()
@@ -106,22 +117,54 @@ def issue_recorder(
     return _handover(row, recorder.device_no)
 
 
-def _check_issue(recorder: RecorderRow, held: Sequence[CustodyRow]) -> None:
+def _source(battery: int | None, read: bool) -> str:
+    if battery is None:
+        return BatterySource.UNKNOWN.value
+    return (BatterySource.READ if read else BatterySource.ENTERED).value
+
+
+def _awaits_storing(session: Session, recorder_id: int, at: datetime) -> bool:
+    """Whether what the last officer recorded may still be on the card alone at ``at``."""
+    returned = session.scalar(
+        select(func.max(CustodyRow.returned_at)).where(
+            CustodyRow.recorder_id == recorder_id, CustodyRow.returned_at <= at
+        )
+    )
+    docked = session.execute(
+        select(VisitRow.docked_at, VisitRow.safe_at)
+        .where(VisitRow.recorder_id == recorder_id, VisitRow.docked_at <= at)
+        .order_by(VisitRow.docked_at.desc(), VisitRow.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return awaits_storing(returned, docked.docked_at if docked else None, safe=bool(docked and docked.safe_at))
+
+
+def _check_issue(recorder: RecorderRow, held: Sequence[CustodyRow], *, unstored: bool, low: int | None) -> None:
     if recorder.state != RecorderState.IN_SERVICE:
         reason = _("it is {state}").format(state=_(STATE_WORDS[recorder.state]))
         raise IssueRefused(device_no=recorder.device_no, reason=reason)
     if held:
         reason = _("it is still out with {cert_no}").format(cert_no=", ".join(sorted({row.cert_no for row in held})))
         raise IssueRefused(device_no=recorder.device_no, reason=reason)
+    if unstored:
+        reason = _("what it recorded last is not stored yet; dock it first")
+        raise IssueRefused(device_no=recorder.device_no, reason=reason)
+    if low is not None:
+        reason = _("its battery is at {percent} %; charge it first (article 24)").format(percent=low)
+        raise IssueRefused(device_no=recorder.device_no, reason=reason)
 
 
-def _issue_flags(recorder: RecorderRow, held: Sequence[CustodyRow], battery: int | None, *, past: bool) -> list[str]:
-    """Battery and state of now say nothing of an issue in the past."""
+def _issue_flags(
+    recorder: RecorderRow, held: Sequence[CustodyRow], battery: int | None, *, past: bool, unstored: bool, low: bool
+) -> list[str]:
+    """The state of now, and that no battery was entered, say nothing of an issue in the past."""
     found = {
         Flag.ISSUE_BACKDATED: past,
         Flag.OVERLAP: bool(held),
         Flag.NOT_IN_SERVICE: not past and recorder.state != RecorderState.IN_SERVICE,
         Flag.BATTERY_UNCHECKED: not past and battery is None,
+        Flag.NOT_OFFLOADED: unstored,
+        Flag.BATTERY_LOW: low,
     }
     return [flag.value for flag, is_so in found.items() if is_so]
 
@@ -135,6 +178,7 @@ def return_recorder(
     station_no: str,
     now: datetime,
     actor: str,
+    battery_read: bool = False,
 ) -> list[Handover]:
     """Takes a recorder back at ``at`` (None: now): every custody that was open then ends, newest first.
 
@@ -151,6 +195,7 @@ def return_recorder(
         return [_note_stray_return(session, recorder, at, battery, station_no=station_no, now=now, actor=actor)]
     for row in rows:
         row.returned_at, row.returned_by, row.battery_in = at, actor, battery
+        row.battery_in_source = _source(battery, battery_read)
         session.flush()
         row.flags = _return_flags(session, row, past=at < now, newest=row is rows[0])
         _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
@@ -178,17 +223,18 @@ def _note_stray_return(
 ) -> Handover:
     """A return without a custody, as a line of the equipment register."""
     flags = (Flag.RETURN_BACKDATED.value, Flag.NOT_OUT.value)
-    session.add(
-        RecorderEventRow(
-            recorder_id=recorder.id,
-            kind="return",
-            at=at,
-            person=actor,
-            battery_pct=battery,
-            result=Flag.NOT_OUT.value,
-            created_at=now,
-        )
+    row = RecorderEventRow(
+        recorder_id=recorder.id,
+        kind="returned",
+        at=at,
+        person=actor,
+        battery_pct=battery,
+        battery_source=_source(battery, False),
+        result=Flag.NOT_OUT.value,
+        created_at=now,
     )
+    session.add(row)
+    session.flush()
     stray = Handover(None, recorder.device_no, None, None, None, at, None, battery, None, flags)
     ledger.append(
         session,
@@ -197,10 +243,12 @@ def _note_stray_return(
         subject=f"recorder:{recorder.device_no}",
         data={
             "custody_id": None,
+            "event_id": row.id,
             "device_no": recorder.device_no,
             "returned_at": instant(at),
             "returned_by": actor,
             "battery_in": battery,
+            "battery_in_source": row.battery_source,
             "flags": list(flags),
         },
         at=now,
@@ -310,6 +358,7 @@ def _tell_issue(
             "due_at": instant(row.due_at),
             "issued_by": row.issued_by,
             "battery_out": row.battery_out,
+            "battery_out_source": row.battery_out_source,
             "override_reason": row.override_reason,
             "flags": row.flags,
         },
@@ -334,6 +383,7 @@ def _tell_return(
             "returned_at": instant(row.returned_at),
             "returned_by": row.returned_by,
             "battery_in": row.battery_in,
+            "battery_in_source": row.battery_in_source,
             "flags": row.flags,
         },
         at=now,
@@ -357,4 +407,6 @@ def _handover(row: CustodyRow, device_no: str) -> Handover:
         battery_in=row.battery_in,
         override_reason=row.override_reason,
         flags=tuple(row.flags),
+        battery_out_source=row.battery_out_source,
+        battery_in_source=row.battery_in_source,
     )

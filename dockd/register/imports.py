@@ -45,6 +45,7 @@ RECORDER_COLUMNS = (
     Column("custodian", "保管人"),
     Column("device_kind", "设备种类"),
     Column("owner_cert_no", "使用人执法证号"),
+    Column("attributes", "功能"),
 )
 CASE_COLUMNS = (
     Column("case_no", "案件编号", required=True),
@@ -247,6 +248,7 @@ def _officer(cells: Mapping[str, str]) -> Officer:
 
 def _recorder(cells: Mapping[str, str]) -> Recorder:
     said: dict[str, Any] = {"device_no": "", **cells}
+    said["attributes"] = split_joined(said.pop("attributes", ""))
     return check_recorder(Recorder(**said))
 
 

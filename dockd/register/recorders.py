@@ -6,7 +6,6 @@ Every write is in the caller's transaction, together with its ledger line; only
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,10 +15,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
+from dockd.law.vocabulary import RECORDER_ATTRIBUTES
 from dockd.locale import N_, _
 from dockd.nouns import Recorder
 from dockd.register import ledger
-from dockd.register.tables import EventRow, RecorderIdentityRow, RecorderRow, RecorderState
+from dockd.register.tables import RecorderIdentityRow, RecorderRow, RecorderState
 from dockd.register.values import (
     Counts,
     chunks,
@@ -38,7 +38,7 @@ STATE_WORDS: Mapping[str, str] = {
     RecorderState.AT_REPAIR: N_("at repair"),
     RecorderState.RETIRED: N_("retired"),
 }
-_FIELDS = ("device_serial", "model", "profile", "unit", "custodian", "device_kind", "owner_cert_no")
+_FIELDS = ("device_serial", "model", "profile", "unit", "custodian", "device_kind", "owner_cert_no", "attributes")
 _WORDS = {
     "model": RecorderRow.model,
     "profile": RecorderRow.profile,
@@ -59,16 +59,6 @@ class Identity:
     last_seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
-    """One line of the ledger about one recorder."""
-
-    at: datetime
-    kind: str
-    actor: str
-    data: Mapping[str, Any]
-
-
 # --- registering -----------------------------------------------------------------------------------
 
 
@@ -82,8 +72,48 @@ def check_recorder(recorder: Recorder) -> Recorder:
         device_no=device_number(recorder.device_no),
         device_serial=optional_number("device_serial", recorder.device_serial),
         owner_cert_no=optional_number("owner_cert_no", recorder.owner_cert_no),
+        attributes=recorder_attributes(recorder.attributes),
         **fitting,
     )
+
+
+def recorder_attributes(said: Iterable[str]) -> tuple[str, ...]:
+    """Article 31's attributes by code, each once, from codes or Chinese words. Raises BadValue."""
+    codes = {word: term.code for term in RECORDER_ATTRIBUTES.values() for word in (term.code, term.zh, term.en)}
+    found = []
+    for word in said:
+        if word not in codes:
+            known = ", ".join(f"{term.code} ({term.zh})" for term in RECORDER_ATTRIBUTES.values())
+            raise BadValue(what="attributes", value=shown(word), expected=known)
+        found.append(codes[word])
+    return tuple(sorted(set(found)))
+
+
+def change_recorder(
+    session: Session, device_no: str, said: Mapping[str, Any], *, station_no: str, now: datetime, actor: str
+) -> Recorder:
+    """Changes what ``said`` names; empty words take a value away, None leaves it. Raises UnknownNumber, BadValue."""
+    row = get_row(session, device_no, lock=True)
+    before = _said(row)
+    wanted = {name: value for name, value in said.items() if value is not None}
+    checked = check_recorder(replace(_noun(row), **wanted))
+    after = {name: _kept(name, getattr(checked, name)) for name in wanted}
+    changes = {name: [before[name], value] for name, value in after.items() if value != before[name]}
+    if changes:
+        for name, (_before, value) in changes.items():
+            setattr(row, name, value)
+        row.updated_at = now
+        session.flush()
+        ledger.append(
+            session,
+            station_no=station_no,
+            kind="recorder.changed",
+            subject=f"recorder:{row.device_no}",
+            data=_said(row) | {"changes": changes},
+            at=now,
+            actor=actor,
+        )
+    return _noun(row)
 
 
 def add_recorder(session: Session, recorder: Recorder, *, station_no: str, now: datetime, actor: str) -> Recorder:
@@ -124,7 +154,7 @@ def put_recorders(
 def _put(
     session: Session, row: RecorderRow | None, recorder: Recorder, now: datetime
 ) -> tuple[str, dict[str, Any] | None]:
-    said = {name: getattr(recorder, name) for name in ("device_no", *_FIELDS)}
+    said = {name: _kept(name, getattr(recorder, name)) for name in ("device_no", *_FIELDS)}
     if row is None:
         row = RecorderRow(**said, state=recorder.state, created_at=now, updated_at=now)
         session.add(row)
@@ -315,20 +345,7 @@ def _identity_value(value: str) -> str:
     return clean(value)[: width(RecorderIdentityRow.value)]
 
 
-# --- history ---------------------------------------------------------------------------------------------
-
-
-def recorder_history(session: Session, device_no: str) -> list[HistoryLine]:
-    """Every ledger line about this recorder, custody included, in the order in which they were written."""
-    rows = session.scalars(
-        select(EventRow).where(EventRow.subject == f"recorder:{device_no}").order_by(EventRow.at, EventRow.seq)
-    )
-    return [_history_line(row) for row in rows]
-
-
-def _history_line(row: EventRow) -> HistoryLine:
-    line = json.loads(row.line)
-    return HistoryLine(row.at, row.kind, line["actor"], line["data"])
+# --- rows ------------------------------------------------------------------------------------------------
 
 
 def _rows(session: Session, device_nos: Iterable[str]) -> dict[str, RecorderRow]:
@@ -343,5 +360,10 @@ def _said(row: RecorderRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("device_no", *_FIELDS, "state")}
 
 
+def _kept(name: str, value: Any) -> Any:
+    """A value as its column holds it."""
+    return list(value) if name == "attributes" else value
+
+
 def _noun(row: RecorderRow) -> Recorder:
-    return Recorder(id=row.id, **_said(row))
+    return Recorder(id=row.id, **{**_said(row), "attributes": tuple(row.attributes)})

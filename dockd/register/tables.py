@@ -186,7 +186,7 @@ class RecorderRow(Table):
     device_kind: Mapped[str | None] = mapped_column(String(32))
     owner_cert_no: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(16), default=RecorderState.IN_SERVICE.value)
-    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)  # article 31: 防爆, 夜视, 定位
+    attributes: Mapped[list[Any]] = mapped_column(default=list)  # article 31: 防爆, 夜视, 定位
     clock_offset_s: Mapped[float | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -78,6 +78,7 @@ def live(bureau: Bureau, card: FaultyCard | None = None, files: Path | None = No
     dock_others(bureau)
     if card and files:
         dock_damaged(bureau, card, files)
+    look_after(bureau)
     say_more(bureau)
     lose_a_file(bureau)
 
@@ -187,6 +188,20 @@ def lay_long(files: Path, name: str) -> None:
     """A recording of some length on it."""
     (files / f"DCIM/{name}.MP4").write_bytes(media(name, 3 << 20))
     os.utime(files / f"DCIM/{name}.MP4", (1_795_390_000, 1_795_390_000))
+
+
+def look_after(bureau: Bureau) -> None:
+    """Checks, maintenance, a fault with its repair, and the end of a recorder."""
+    bureau.dockd("recorder", "change", "YS-09", "--attribute", "防爆", "--custodian", "钱某")
+    bureau.dockd("recorder", "inspect", "YS-09", "--battery", "90", "--note", "as it should be")
+    for kind in ("maintained", "cared_for", "kept"):
+        bureau.dockd("recorder", "maintain", "YS-09", "--kind", kind, "--text", "cleaned")
+    bureau.dockd("recorder", "fault", "YS-09", "--text", "no picture", "--person", "赵敏")
+    bureau.dockd("recorder", "restore", "YS-09", "--note", "the lens was covered")
+    bureau.dockd("recorder", "repair", "YS-09", "--sent", "now", "--by", "Maker")
+    bureau.clock.move(minutes=10)
+    bureau.dockd("recorder", "repair", "YS-09", "--back", "now", "--result", "new lens", "--not-fit")
+    bureau.dockd("recorder", "retire", "YS-09", "--reason", "old")
 
 
 def say_more(bureau: Bureau) -> None:

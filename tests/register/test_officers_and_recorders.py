@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import AlreadyRegistered, BadValue, ReservedNumber, UnknownNumber, WrongUse
 from dockd.nouns import Officer, Recorder, is_reserved_number
+from dockd.register.biography import biography
 from dockd.register.officers import (
     add_officer,
     check_officer,
@@ -37,7 +38,6 @@ from dockd.register.recorders import (
     note_identity,
     put_recorders,
     recorder_by_identity,
-    recorder_history,
     standing_owner,
     trust_identity,
 )
@@ -223,6 +223,7 @@ def test_a_recorder_is_found_as_registered_and_told_with_every_value(register: R
         "custodian": "孙",
         "device_kind": None,
         "owner_cert_no": "13012301",
+        "attributes": [],
         "state": "in_service",
     }
 
@@ -316,7 +317,7 @@ def test_the_history_of_a_recorder_is_its_own_lines_in_order(register: Register)
         later = {**DESK, "now": NOW + timedelta(hours=1), "actor": "person:sun"}
         put_recorders(session, [Recorder("YS-07", model="X")], **later)
     with register.read() as session:
-        history = recorder_history(session, "YS-07")
+        history = biography(session, "YS-07")
     assert [(line.kind, line.actor, line.at) for line in history] == [
         ("recorder.added", "person:tester", NOW),
         ("recorder.changed", "person:sun", NOW + timedelta(hours=1)),

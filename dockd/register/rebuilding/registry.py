@@ -23,10 +23,17 @@ from dockd.register.tables import (
 _OFFICER = ("cert_no", "name", "badge", "unit")
 _RECORDER = (
     *("device_no", "device_serial", "model", "profile", "unit"),
-    *("custodian", "device_kind", "owner_cert_no", "state"),
+    *("custodian", "device_kind", "owner_cert_no", "attributes", "state"),
 )
-_ISSUED = ("cert_no", "issued_at", "due_at", "issued_by", "battery_out", "override_reason", "flags")
-_RETURNED = ("returned_at", "returned_by", "battery_in", "flags")
+_ISSUED = (
+    *("cert_no", "issued_at", "due_at", "issued_by", "battery_out", "battery_out_source"),
+    *("override_reason", "flags"),
+)
+_RETURNED = ("returned_at", "returned_by", "battery_in", "battery_in_source", "flags")
+_EQUIPMENT = (
+    *("kind", "at", "person", "battery_pct", "battery_source", "card_size", "card_free", "clock_offset_s"),
+    *("told", "result", "repairer", "sent_at", "back_at", "visit_id", "facts"),
+)
 _CASE = (
     *("case_no", "case_cause", "parties", "place", "matter", "act_type", "stage"),
     *("confidentiality", "full_course_required", "closed_at", "former_numbers"),
@@ -90,14 +97,26 @@ def custody_returned(rows: Rows, line: TaleLine) -> None:
     values = said(CustodyRow, line.data, _RETURNED)
     rows.add(
         RecorderEventRow,
+        id=line.data["event_id"],
         recorder_id=rows.recorders[line.data["device_no"]],
-        kind="return",
+        kind="returned",
         at=values["returned_at"],
         person=values["returned_by"],
         battery_pct=values["battery_in"],
+        battery_source=values["battery_in_source"],
         result="not_out",
+        facts={},
         created_at=line.at,
     )
+
+
+def equipment_event(rows: Rows, line: TaleLine) -> None:
+    """A line of the equipment register, and the state in which it left the recorder."""
+    recorder_id = rows.recorders[line.data["device_no"]]
+    values = said(RecorderEventRow, line.data, _EQUIPMENT)
+    rows.add(RecorderEventRow, id=line.data["event_id"], recorder_id=recorder_id, **values, created_at=line.at)
+    if line.data["state_before"] != line.data["state"]:
+        rows.change(RecorderRow, {"id": recorder_id}, state=line.data["state"], updated_at=line.at)
 
 
 def case_added(rows: Rows, line: TaleLine) -> None:

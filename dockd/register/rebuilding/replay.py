@@ -16,6 +16,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from dockd.errors import LedgerBroken
+from dockd.law.faults import Act
 from dockd.locale import _
 from dockd.register.rebuilding import registry, sayings, stays
 from dockd.register.rebuilding.lines import Tale, TaleLine
@@ -33,6 +34,7 @@ HANDLERS: Mapping[str, Handler] = {
     "recorder.added": registry.recorder_added,
     "recorder.changed": registry.recorder_changed,
     "recorder.identity_trusted": registry.identity_trusted,
+    **{f"recorder.{act}": registry.equipment_event for act in Act},
     "custody.issued": registry.custody_issued,
     "custody.returned": registry.custody_returned,
     "case.added": registry.case_added,
@@ -59,6 +61,7 @@ HANDLERS: Mapping[str, Handler] = {
 
 WITHOUT_ROWS = frozenset(
     {"visit.listed", "visit.recovered", "store.verified", "register.rebuilt"}
+    | {"message.sent", "report.made"}
     | {"footage.unreadable", "unknown.unregistered", "unknown.unreadable"}
     | {"sidecar.missing", "sidecar.altered", "sidecar.unreadable"}
     | {"listing.missing", "listing.altered", "listing.unreadable"}

@@ -92,6 +92,15 @@ def alert_acknowledged(rows: Rows, line: TaleLine) -> None:
     )
 
 
+def alert_escalated(rows: Rows, line: TaleLine) -> None:
+    values = {name: line.data[name] for name in ("level", "severity")}
+    rows.change(AlertRow, {"id": line.data["alert_id"]}, **values, repeated_at=line.at)
+
+
+def alert_repeated(rows: Rows, line: TaleLine) -> None:
+    rows.change(AlertRow, {"id": line.data["alert_id"]}, repeated_at=line.at)
+
+
 def alert_closed(rows: Rows, line: TaleLine) -> None:
     rows.change(
         AlertRow,

@@ -1,0 +1,75 @@
+"""Article 26: 遇到故障应立即停止使用并及时报告，联系专业部门进行维修，不得私自将设备进行拆装和更换处理."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dockd.law.faults import (
+    AT_REPAIR,
+    IN_SERVICE,
+    OUT_OF_SERVICE,
+    RETIRED,
+    Act,
+    changes_state,
+    exchanged_card,
+    foreign_serial,
+    is_possible,
+    state_after,
+)
+
+
+@pytest.mark.parametrize("state", [IN_SERVICE, OUT_OF_SERVICE, AT_REPAIR])
+def test_a_fault_takes_a_recorder_out_of_use_whatever_it_was(state: str) -> None:
+    """立即停止使用: stop using it at once."""
+    assert is_possible(Act.FAULTED, state)
+    assert state_after(Act.FAULTED, state) in (OUT_OF_SERVICE, AT_REPAIR)
+
+
+def test_the_way_through_a_repair() -> None:
+    """联系专业部门进行维修: repaired by professionals."""
+    state = IN_SERVICE
+    for act, after in ((Act.FAULTED, OUT_OF_SERVICE), (Act.SENT, AT_REPAIR), (Act.BACK, IN_SERVICE)):
+        assert is_possible(act, state)
+        state = state_after(act, state)
+        assert state == after
+    assert state_after(Act.BACK, AT_REPAIR, fit=False) == OUT_OF_SERVICE
+    assert state_after(Act.RESTORED, OUT_OF_SERVICE) == IN_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("act", "state"),
+    [(Act.BACK, IN_SERVICE), (Act.SENT, AT_REPAIR), (Act.RESTORED, IN_SERVICE), (Act.RESTORED, AT_REPAIR)]
+    + [(act, RETIRED) for act in Act if act is not Act.CHECKED],
+)
+def test_what_cannot_have_happened_is_not_possible(act: Act, state: str) -> None:
+    assert not is_possible(act, state)
+
+
+@given(st.lists(st.sampled_from(list(Act))))
+def test_after_a_fault_only_a_persons_act_puts_a_recorder_back(acts: list[Act]) -> None:
+    state = state_after(Act.FAULTED, IN_SERVICE)
+    for act in acts:
+        if is_possible(act, state):
+            before, state = state, state_after(act, state)
+            assert changes_state(act) or state == before
+            if state == IN_SERVICE and before != IN_SERVICE:
+                assert act in (Act.BACK, Act.RESTORED)
+
+
+def test_a_card_is_exchanged_only_where_both_were_seen() -> None:
+    assert exchanged_card("1234-ABCD", "9999-FFFF")
+    assert not exchanged_card("1234-ABCD", "1234-ABCD")
+    assert not exchanged_card(None, "1234-ABCD")
+    assert not exchanged_card("1234-ABCD", None)
+
+
+def test_a_foreign_serial_is_what_most_names_carry_and_nobody_knows() -> None:
+    """不得私自…更换处理: no exchange."""
+    names = [{"2107999", "012345"}] * 3 + [{"2107731"}]
+    assert foreign_serial(names, {"2107731"}) == "012345", "either may be meant: one of them is named"
+    assert foreign_serial(names, {"2107731", "012345"}) is None, "the names can be read as a known officer's"
+    assert foreign_serial([{"2107999"}, {"2107731"}], {"2107731"}) is None, "half is not most"
+    assert foreign_serial([{"2107999"}, {"2107888"}], set()) is None, "they agree on nothing"
+    assert foreign_serial([], {"1"}) is None
