@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +35,7 @@ def inventory() -> None:
 @json_option
 @pass_invocation
 def export(invocation: Invocation, file: str | None, since: str | None, name: str | None, as_json: bool) -> None:
+    from dockd.cli.files import to_stdout
     from dockd.cli.output import print_summary
     from dockd.export.inventory import export_inventory, write_inventory
 
@@ -45,7 +45,7 @@ def export(invocation: Invocation, file: str | None, since: str | None, name: st
     path, wanted = _wanted(settings, name, invocation.parse_time(since) if since else None)
     station = invocation.station()
     if file == "-":
-        write_inventory(station.register, station.zone, _to_stdout, wanted)
+        write_inventory(station.register, station.zone, to_stdout, wanted)
         return
     if file is None:
         _make_folder(os.path.dirname(path))
@@ -53,17 +53,6 @@ def export(invocation: Invocation, file: str | None, since: str | None, name: st
     summary: dict[str, Any] = {"path": done.path, "rows": done.rows, "bytes": done.bytes, "sha256": done.sha256}
     lines = [(_("file"), done.path), (_("rows"), done.rows), (_("bytes"), done.bytes), ("SHA-256", done.sha256)]
     print_summary(summary, lines, as_json=as_json)
-
-
-def _to_stdout(data: bytes) -> None:
-    """Raises ExportUnwritable where standard output is a file that takes no more."""
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # its reader has seen enough
-    except OSError as error:
-        raise ExportUnwritable(path="-", reason=error.strerror or str(error)) from error
 
 
 def _make_folder(path: str) -> None:

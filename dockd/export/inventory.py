@@ -6,10 +6,8 @@ transactions, so that a slow disk or pipe never holds the register.
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +17,7 @@ from sqlalchemy import Row, Select, exists, or_, select
 
 from dockd.export import datapackage
 from dockd.export.atomic import publishing
+from dockd.export.cells import BOM, JOINED_BY, csv_lines, guard_formula, time_cell
 from dockd.export.columns import BY_NAME, Column, Type, chosen
 from dockd.law.masking import is_protected, mask_field
 from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, METHODS, STAGES, Term, method_of
@@ -36,10 +35,7 @@ from dockd.register.tables import (
     VisitRow,
 )
 
-JOINED_BY = "；"
 PAGE = 2000
-BOM = b"\xef\xbb\xbf"
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
 
 Cell = Callable[[Mapping[str, Any]], str]
 
@@ -92,18 +88,12 @@ def write_inventory(register: Register, zone: ZoneInfo, write: Callable[[bytes],
     """Gives the CSV to ``write`` piece by piece; returns the number of rows."""
     columns = chosen(wanted.columns)
     cells = [_cell(column, zone) for column in columns]
-    write((BOM if wanted.bom else b"") + _csv([[c.zh if wanted.headers == "zh" else c.name for c in columns]]))
+    write((BOM if wanted.bom else b"") + csv_lines([[c.zh if wanted.headers == "zh" else c.name for c in columns]]))
     rows = 0
     for page in _pages(register, wanted):
-        write(_csv([cell(row) for cell in cells] for row in page))
+        write(csv_lines([cell(row) for cell in cells] for row in page))
         rows += len(page)
     return rows
-
-
-def _csv(rows: Iterable[list[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 # What the register says of a record itself; the rest of a row is looked up beside it.
@@ -213,7 +203,7 @@ def _cell(column: Column, zone: ZoneInfo) -> Cell:
     if column.type is Type.BOOLEAN:
         return lambda row: _BOOLEAN[row[name]]
     if column.type is Type.DATETIME:
-        return lambda row: _time(row[name], zone)
+        return lambda row: time_cell(row[name], zone)
     if column.type is Type.DATE:
         return lambda row: row[name].astimezone(zone).date().isoformat() if row[name] else ""
     if column.type is Type.NUMBER:
@@ -224,16 +214,3 @@ def _cell(column: Column, zone: ZoneInfo) -> Cell:
 
 
 _BOOLEAN = {True: "true", False: "false", None: ""}
-
-
-def _time(at: datetime | None, zone: ZoneInfo) -> str:
-    return at.astimezone(zone).isoformat(timespec="seconds") if at else ""
-
-
-def guard_formula(text: str) -> str:
-    """``text`` so that no spreadsheet takes it for a formula: led by an apostrophe where it could.
-
-    That is where it begins with ``= + - @``, their full-width forms, a tab or line break, or
-    with an apostrophe itself, so that removing one leading apostrophe always gives ``text`` back.
-    """
-    return "'" + text if text.startswith(_FORMULA) else text

@@ -19,8 +19,9 @@ from shelf import AT, Shelf
 
 from dockd.errors import ExportUnwritable
 from dockd.export import inventory
+from dockd.export.cells import guard_formula
 from dockd.export.columns import COLUMNS
-from dockd.export.inventory import Inventory, export_inventory, guard_formula, write_inventory
+from dockd.export.inventory import Inventory, export_inventory, write_inventory
 from dockd.nouns import INVENTORY_COLUMNS, LateKind, MediaType, OwnerState
 from dockd.register.records import revise_record
 from dockd.register.session import Register

@@ -1,0 +1,158 @@
+"""What article 30 counts, read from the register: recordings, and everything else that has a month and a place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dockd.law.statistics import Matter, Recording, Where
+from dockd.nouns import LateKind, MediaType, OwnerState
+from dockd.register.tables import (
+    AlertRow,
+    CaseRow,
+    CaseWorkRow,
+    FootageRow,
+    InterruptionRow,
+    OfficerRow,
+    RecorderRow,
+    RecordRow,
+)
+
+RECORDINGS = tuple(media.value for media in MediaType if media.is_recording)
+FILING = timedelta(days=30)
+_BY_ALERT = {
+    "battery_low": "battery_failures",
+    "card_full": "space_failures",
+    "removed_early": "early_removals",
+    "store_altered": "verification_failures",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From ``begin`` up to ``end``, in the zone whose months are counted; None: without bound."""
+
+    zone: ZoneInfo
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def holds(self, at: datetime | None) -> bool:
+        if at is None:
+            return self.begin is None and self.end is None
+        return (self.begin is None or at >= self.begin) and (self.end is None or at < self.end)
+
+    def month(self, at: datetime | None) -> str:
+        return f"{at.astimezone(self.zone):%Y-%m}" if at else ""
+
+
+def month_of(text: str, zone: ZoneInfo) -> Period:
+    """The month ``YYYY-MM``. Raises ValueError for anything else."""
+    begin = datetime.strptime(text, "%Y-%m").replace(tzinfo=zone)
+    end = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
+    return Period(zone, begin, end)
+
+
+def recordings(session: Session, period: Period) -> Iterator[Recording]:
+    """Every recording of the period."""
+    made = func.coalesce(RecordRow.used_from, RecordRow.docked_at)
+    within = [made >= period.begin] if period.begin else []
+    within += [made < period.end] if period.end else []
+    units = _units(session)
+    rows = session.execute(
+        select(RecordRow, FootageRow.size, RecorderRow.device_no, RecorderRow.unit)
+        .join(FootageRow, FootageRow.id == RecordRow.footage_id)
+        .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
+        .where(RecordRow.media_type.in_(RECORDINGS), *within)
+        .execution_options(yield_per=1000)
+    )
+    for said, size, device_no, unit in rows:
+        officers = tuple(said.officers)
+        yield Recording(
+            where=Where(
+                month=period.month(said.used_from or said.docked_at),
+                unit=unit or _unit(units, officers),
+                device_no=device_no or "",
+                officers=officers,
+            ),
+            size=size,
+            seconds=said.duration_s,
+            late=said.late,
+            late_kind=LateKind(said.late_kind) if said.late_kind else None,
+            excused=said.exception_id is not None,
+            storing_h=(said.stored_at - said.used_to) / timedelta(hours=1) if said.used_to else None,
+            owner_state=OwnerState(said.owner_state),
+            complete=said.tags_complete,
+            important=said.important_mark,
+            is_evidence=said.is_evidence,
+            has_disc=said.disc_no is not None,
+        )
+
+
+def matters(session: Session, period: Period, now: datetime) -> list[Matter]:
+    """Everything else of the period: cases, interruptions, and what was alerted of recorders and store."""
+    return [*_cases(session, period, now), *_interruptions(session, period), *_alerts(session, period)]
+
+
+def _cases(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
+    """A case belongs to the month in which work on it began; where nobody said when, in which it was registered."""
+    works: dict[int, list[CaseWorkRow]] = {}
+    for work in session.scalars(select(CaseWorkRow)):
+        works.setdefault(work.case_id, []).append(work)
+    has_footage = set(session.scalars(select(RecordRow.case_no).where(RecordRow.case_no.is_not(None)).distinct()))
+    units = _units(session)
+    for case in session.scalars(select(CaseRow)):
+        own = works.get(case.id, [])
+        begun = min((w.used_from for w in own if w.used_from), default=case.created_at)
+        if not period.holds(begun):
+            continue
+        officers = tuple(dict.fromkeys(w.cert_no for w in own if w.cert_no))
+        where = Where(month=period.month(begun), unit=_unit(units, officers), officers=officers)
+        figure = "cases_with_footage" if case.case_no in has_footage else "cases_without_footage"
+        yield Matter(figure=figure, where=where)
+        if case.closed_at and case.filed_at is None and now - case.closed_at > FILING:
+            yield Matter(figure="cases_past_30_days", where=where)
+
+
+def _interruptions(session: Session, period: Period) -> Iterator[Matter]:
+    of_gap = (InterruptionRow.state, InterruptionRow.from_at)
+    rows = session.execute(
+        select(*of_gap, RecordRow.officers, RecorderRow.device_no, RecorderRow.unit)
+        .outerjoin(RecordRow, RecordRow.id == InterruptionRow.before_record_id)
+        .outerjoin(RecorderRow, RecorderRow.id == InterruptionRow.recorder_id)
+    )
+    for state, at, officers, device_no, unit in rows:
+        if period.holds(at) and state != "withdrawn":
+            where = Where(
+                month=period.month(at), unit=unit or "", device_no=device_no or "", officers=tuple(officers or ())
+            )
+            yield Matter(figure="gaps_open" if state == "open" else "gaps_closed", where=where)
+
+
+def _alerts(session: Session, period: Period) -> Iterator[Matter]:
+    within = [AlertRow.opened_at >= period.begin] if period.begin else []
+    within += [AlertRow.opened_at < period.end] if period.end else []
+    rows = session.execute(
+        select(AlertRow.kind, AlertRow.opened_at, AlertRow.facts, RecorderRow.device_no, RecorderRow.unit)
+        .outerjoin(RecorderRow, RecorderRow.id == AlertRow.recorder_id)
+        .where(AlertRow.kind.in_(_BY_ALERT), *within)
+    )
+    for kind, at, facts, device_no, unit in rows:
+        officers = tuple(str(cert_no) for cert_no in facts.get("cert_nos") or ())
+        where = Where(month=period.month(at), unit=unit or "", device_no=device_no or "", officers=officers)
+        yield Matter(figure=_BY_ALERT[kind], where=where)
+
+
+def _units(session: Session) -> Mapping[str, str]:
+    rows = session.execute(select(OfficerRow.cert_no, OfficerRow.unit).where(OfficerRow.unit.is_not(None)))
+    return {cert_no: str(unit) for cert_no, unit in rows}
+
+
+def _unit(units: Mapping[str, str], officers: Iterable[str]) -> str:
+    """The officers' unit, if it is one."""
+    found = {units[cert_no] for cert_no in officers if cert_no in units}
+    return found.pop() if len(found) == 1 else ""
