@@ -62,10 +62,10 @@ TABLE: Mapping[str, frozenset[Role]] = {
             "check", "status", "mounts", "identify", "stats",
             "recorder list", "recorder show", "officer list", "officer show", "case list", "case show",
             "exception list", "visit list", "visit show", "record list", "record show", "record history", "alert list",
-            "inventory export FILE", "register export", "ledger verify", "ledger head",
+            "matter list", "inventory export FILE", "register export", "ledger verify", "ledger head",
         )),
         (DAILY, (
-            "offload", "record tag", "case import", "case close", "alert ack", "alert close",
+            "offload", "record tag", "case import", "case close", "case renumber", "alert ack", "alert close",
             "exception add", "exception return", "inventory export", "view build", "verify",
             "recorder issue", "recorder return", "recorder inspect", "recorder fault",
         )),

@@ -110,24 +110,6 @@ def test_custody_has_its_excuse_and_events_have_the_handings_over(dockd: Call, s
         "登记编号,记录设备编号,事件类型,发生时间,电池电量百分比,电池读数来源,内存总量字节,内存剩余字节,时钟偏差秒,故障描述,处理情况,"
         "维修单位,送修日期,返回日期,经办人,保管人,备注"
     )
-        "登记编号",
-        "记录设备编号",
-        "事件类型",
-        "发生时间",
-        "电池电量百分比",
-        "电池读数来源",
-        "内存总量字节",
-        "内存剩余字节",
-        "时钟偏差秒",
-        "故障描述",
-        "处理情况",
-        "维修单位",
-        "送修日期",
-        "返回日期",
-        "经办人",
-        "保管人",
-        "备注",
-    ]
 
 
 def test_interruptions_have_their_columns_without_any(dockd: Call, shelf: Shelf, tmp_path: Path) -> None:
