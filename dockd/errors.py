@@ -448,6 +448,16 @@ class BrokerSilent(CardNotOpened):
 # --- configuration (7) ---------------------------------------------------------------------------
 
 
+class UnlockFailed(Refused):
+    message = "the recorder could not be unlocked (profile {profile}): {reason}"
+    hint = "Look at the command under unlock in the configuration; try it by hand as the service's user."
+
+
+class ServiceNotRunning(Refused):
+    message = "the service of this station is not running"
+    hint = "Start it: systemctl start dockd, or in the foreground: dockd run"
+
+
 class ConfigInvalid(DockdError):
     exit_code = Exit.CONFIG
     message = "{file}, line {line}, {key}: {problem}"

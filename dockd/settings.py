@@ -477,6 +477,53 @@ class Verify(Section):
     )
 
 
+class Docking(Section):
+    """How recorders that are plugged in are taken. ``mount``: who opens a card's file system."""
+
+    settle: Annotated[Duration, Field(le=timedelta(minutes=1))] = Field(
+        timedelta(seconds=2), description=N_("a length of time up to 1m, such as 2s")
+    )
+    return_within: Annotated[Duration, Field(le=timedelta(minutes=5))] = Field(
+        timedelta(seconds=10), description=N_("a length of time up to 5m, such as 10s")
+    )
+    visits: int = Field(8, ge=1, le=64, description=N_("a number from 1 to 64"))
+    per_controller: int = Field(4, ge=1, le=64, description=N_("a number from 1 to 64"))
+    mount: Literal["broker", "self"] = Field("broker", description=N_("broker or self"))
+
+
+def _arguments(command: tuple[str, ...]) -> tuple[str, ...]:
+    if not command[0].startswith("/") or any("\0" in argument for argument in command):
+        raise refuse(_("{value} is not a program with its whole path").format(value=shown(command[0])))
+    return command
+
+
+class Unlock(Section):
+    """The command that makes one family of recorders show its disk. Ids alone never start it."""
+
+    profile: Named = Field(description=N_("a profile's name"))
+    vendor: UsbId = Field(description=N_('four hexadecimal digits in quotes such as "4255"'))
+    product: UsbId = Field(description=N_('four hexadecimal digits in quotes such as "4255"'))
+    serial: Text | None = Field(None, description=N_("a text in quotes, * and ? stand for any characters"))
+    maker: Text | None = Field(None, description=N_("a text in quotes, * and ? stand for any characters"))
+    name: Text | None = Field(None, description=N_("a text in quotes, * and ? stand for any characters"))
+    command: Annotated[
+        tuple[Text, ...], BeforeValidator(_as_tuple), Field(min_length=1), AfterValidator(_arguments)
+    ] = Field(description=N_("a list: the program with its whole path, then its arguments"))
+    deadline: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))] = Field(
+        timedelta(seconds=20), description=N_("a length of time between 1s and 5m, such as 20s")
+    )
+    password_file: Annotated[Path | None, PlainValidator(_absolute_or_none)] = Field(
+        None, description=N_('a file that only root can read, or "" for none')
+    )
+
+
+def _more_than_ids(rules: tuple[Unlock, ...]) -> tuple[Unlock, ...]:
+    for rule in rules:
+        if not any(text and text.strip("*?") for text in (rule.serial, rule.maker, rule.name)):
+            raise refuse(_("a command is never started on vendor and product alone"))
+    return rules
+
+
 class Service(Section):
     """How people reach the service. ``control`` None: the station belongs to its caller and is used directly."""
 
@@ -519,6 +566,13 @@ class Document(Section):
     card: CardTrouble = Field(description=N_("keys with values, indented below"))
     clock: Clock = Field(description=N_("keys with values, indented below"))
     verify: Verify = Field(description=N_("keys with values, indented below"))
+    docking: Docking = Field(description=N_("keys with values, indented below"))
+    unlock: Annotated[tuple[Unlock, ...], BeforeValidator(_as_tuple), AfterValidator(_more_than_ids)] = Field(
+        (),
+        description=N_(
+            "a list of commands, each with profile, vendor, product, one of serial, maker, name, and command"
+        ),
+    )
     service: Service = Field(description=N_("keys with values, indented below"))
     log: Log = Field(description=N_("keys with values, indented below"))
 
@@ -550,6 +604,8 @@ class Settings:
     card: CardTrouble
     clock: Clock
     verify: Verify
+    docking: Docking
+    unlock: tuple[Unlock, ...]
     service: Service
     log: Log
 
@@ -600,7 +656,7 @@ def _key(name: str) -> str:
 def _with_sections(values: dict[str, Any]) -> dict[str, Any]:
     """A section that is absent, or whose keys are all commented out, has its defaults."""
     sections = [_key(name) for name, field in Document.model_fields.items() if field.is_required()]
-    empty: dict[str, Any] = {key: {} for key in (*sections, "bays")} | {"exports": []}
+    empty: dict[str, Any] = {key: {} for key in (*sections, "bays")} | {"exports": [], "unlock": []}
     return values | {key: nothing for key, nothing in empty.items() if values.get(key) is None}
 
 

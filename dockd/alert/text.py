@@ -95,6 +95,13 @@ _TEMPLATES = {
     ),
     "unknown_recorder": N_("A card with {files} files was not copied: {evidence}."),
     "identity_conflict": N_("Taken for recorder {recorder} ({rung}); other evidence says {others}. Visit {visit}."),
+    "twin_identity": N_(
+        "Visit {visit} was taken for recorder {recorder}, which is docked in bay {bay} already. It was counted as "
+        "nobody's: find out which of the two is the registered one."
+    ),
+    "card_not_opened": N_("Bay {bay}: {evidence}"),
+    "unlock_failed": N_("Bay {bay}, profile {profile}: {evidence}"),
+    "store_trouble": N_("The store takes no data now: {evidence}. Visits wait and go on by themselves."),
     "store_altered": N_("{location}: {finding} {detail}"),
     "store_full": N_("{need} bytes were needed, {free} are free, {reserve} are kept in reserve. New copies wait."),
     "removed_early": N_("Recorder {recorder}, visit {visit}: the card was removed before everything was stored."),
@@ -136,6 +143,8 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "list": _(", ").join(str(file) for file in facts.get("files") or ()) if alert.kind in _LISTING else "",
         "files": str(facts.get("files", "")),
         "evidence": str(facts.get("evidence") or unknown),
+        "bay": str(facts.get("bay") or unknown),
+        "profile": str(facts.get("profile") or unknown),
         "rung": str(facts.get("rung") or unknown),
         "others": _(", ").join(map(str, facts.get("others") or ())) or unknown,
         "location": str(facts.get("location") or unknown),

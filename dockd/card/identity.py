@@ -26,14 +26,16 @@ _WALL_OPTIONS = frozenset({"tz=UTC", "time_offset=0"})
 _USB_PORT = re.compile(r"\d+-\d+(?:\.\d+)*")
 
 
-def identify_card(path: str, root_fd: int, *, tree: str = "/") -> CardIdentity:
+def identify_card(path: str, root_fd: int, *, tree: str = "/", detached: Mount | None = None) -> CardIdentity:
     """What can be said of the card whose root is open as ``root_fd`` and was reached as ``path``.
+
+    ``detached`` is what is known of a mount that stands in no mount table (``detached_mount``).
 
     ``instance`` stays the same while files come and go, and changes when the card is formatted
     or another card is put in. ``size`` and ``free`` are bytes. ``tree`` is where ``/run``,
     ``/dev`` and ``/sys`` are looked for. Raises OSError when the directory itself is gone.
     """
-    mount = _mount_of(root_fd)
+    mount = detached or _mount_of(root_fd)
     status = os.fstat(root_fd)
     shape = os.fstatvfs(root_fd)
     extended = _statx(root_fd)
@@ -100,6 +102,11 @@ class Mount:
     def shows_wall_time(self) -> bool:
         """Whether mtimes are the recorder's wall clock shown as if it were UTC: FAT knows no zone."""
         return self.fs_type in _FAT and bool(self.options & _WALL_OPTIONS)
+
+
+def detached_mount(fs_type: str, options: Iterable[str]) -> Mount:
+    """A whole file system that is mounted nowhere but in a descriptor, as whoever mounted it tells."""
+    return Mount(0, "/", "", fs_type, "", frozenset(options))
 
 
 def parse_mountinfo(text: str) -> tuple[Mount, ...]:
@@ -225,6 +232,8 @@ def _mount_of(root_fd: int) -> Mount | None:
 def _is_file_system_root(path: str, mount: Mount | None, extended: _Extended) -> bool:
     if mount and mount.root != "/":
         return False
+    if mount and not mount.point:
+        return True
     if extended.is_mount_root is None:
         return mount is not None and os.path.realpath(path) == mount.point
     return extended.is_mount_root

@@ -19,7 +19,10 @@ def phase_words() -> dict[str, str]:
     return {
         "recovering": _("finishing interrupted visits"),
         "listing": _("identifying"),
+        "queued": _("queued"),
         "copying": _("copying, do not remove"),
+        "paused": _("the store takes nothing now: paused"),
+        "away": _("the card is away"),
         "proving": _("verifying, do not remove"),
         "safe": _("stored and verified, may be removed"),
         "unsafe": _("not everything is stored, dock again; describing what is"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -149,6 +149,12 @@ def list_alerts(session: Session, *, open_only: bool = False, kind: str | None =
     if open_only:
         query = query.where(AlertRow.state.in_((AlertState.OPEN, AlertState.ACKNOWLEDGED)))
     return tuple(_as_alert(row) for row in session.execute(query))
+
+
+def count_open(session: Session, station_no: str) -> int:
+    """How many alerts of a station are not closed."""
+    where = (AlertRow.station_no == station_no, AlertRow.state != AlertState.CLOSED.value)
+    return session.scalar(select(func.count()).select_from(AlertRow).where(*where)) or 0
 
 
 def matter(about: str) -> str:

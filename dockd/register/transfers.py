@@ -653,6 +653,16 @@ def mark_failed(session: Session, observation_id: int, *, reason: str, keep_temp
     session.execute(update(TransferRow).where(TransferRow.observation_id == observation_id).values(**values))
 
 
+def take_up_again(session: Session, visit_id: int, *, reason: str) -> list[HeldTemp]:
+    """The visit's transfers that failed for ``reason`` are pending again, each with its temp's name and marks."""
+    session.execute(
+        update(TransferRow)
+        .where(TransferRow.visit_id == visit_id, TransferRow.reason == reason)
+        .values(state=TransferState.COPYING, outcome=None, reason=None)
+    )
+    return pending(session, visit_id)
+
+
 def begin_again(session: Session, observation_id: int, *, temp: str) -> None:
     """The temp was thrown away or set aside: the file is copied from its first byte under ``temp``."""
     forget_journal(session, observation_id)

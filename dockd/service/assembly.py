@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any
 
+from dockd.broker.wire import SOCKET
 from dockd.service.crew import Crew
+from dockd.service.foundation import Foundation
 from dockd.service.loop import Loop
 from dockd.service.notify import Herald
 from dockd.service.parts import Part
 from dockd.service.supervisor import Supervisor
+from dockd.service.teller import Teller
+from dockd.service.udev import Source, Udev
+from dockd.service.visits import Visits
 from dockd.settings import Settings
 
-WARM = ("dockd.visit.story", "dockd.register.station")
-"""What a worker needs: the nursery loads it once, so that no plug-in waits for it."""
+WARM = ("dockd.service.attendance", "dockd.service.errands", "dockd.service.unlocking")
+"""What workers need: the nursery loads it once, so that no plug-in waits for it."""
 
 
-def assemble(settings: Settings, *, now: Callable[[], datetime], load: Callable[[], Settings]) -> Supervisor:
-    """The whole service of a station, not started yet."""
+def assemble(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    load: Callable[[], Settings],
+    source: Source | None = None,
+    broker: str = SOCKET,
+) -> Supervisor:
+    """The whole service of a station, not started yet. ``source`` None: what udev sees."""
     loop = Loop()
-    return Supervisor(
-        parts(settings), settings, loop=loop, crew=Crew(loop, warm=WARM), now=now, herald=Herald(), load=load
-    )
+    service: Supervisor | None = None
+
+    def state() -> Mapping[str, Any]:
+        return service.tell() if service else {}
+
+    parts = [*parts_of(settings, source or Udev(), broker), Teller(settings.file, state)]
+    service = Supervisor(parts, settings, loop=loop, crew=Crew(loop, warm=WARM), now=now, herald=Herald(), load=load)
+    return service
 
 
-def parts(settings: Settings) -> list[Part]:
+def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
     """The parts that ``settings`` ask for."""
-    del settings
-    return []
+    visits = Visits(source, settings, broker=broker)
+    return [Foundation(visits.begin), visits]

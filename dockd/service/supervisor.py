@@ -56,10 +56,14 @@ class Supervisor:
         self._load = load
         self._ready = False
         self._ending: Exit | None = None
+        self._failure: DockdError | None = None
         self.around = Surroundings(loop, settings, now, crew, self.reload, self.show)
 
     def run(self) -> Exit:
-        """Until a signal or a part's end; returns the exit code. Everything that was started has ended then."""
+        """Until a signal or a part's end; returns the exit code. Everything that was started has ended then.
+
+        Raises the DockdError that a part met and nothing can be done about while the service runs.
+        """
         self._crew.start()
         with self._listening():
             try:
@@ -68,6 +72,8 @@ class Supervisor:
                     self._turn()
             finally:
                 self._finish()
+        if self._failure:
+            raise self._failure
         return self._ending or Exit.DONE
 
     def _start(self) -> None:
@@ -78,6 +84,11 @@ class Supervisor:
     def _turn(self) -> None:
         try:
             self._loop.turn()
+        except DockdError as error:
+            _log.error("service_failed", error=error.name)
+            self._failure = self._failure or error
+            self.end(error.exit_code)
+            return
         except Exception:  # noqa: BLE001 (whatever it is, the rest must end in order)
             _log.exception("service_failed")
             self.end(Exit.BUG)
@@ -131,6 +142,11 @@ class Supervisor:
     def show(self) -> dict[str, Any]:
         """What the parts show of themselves, by name."""
         return {part.name: sight for part in self._parts if (sight := part.show()) is not None}
+
+    def tell(self) -> dict[str, Any]:
+        """What ``dockd status`` shows."""
+        state = "ending" if self._ending is not None else "ready" if self._ready else "starting"
+        return {"state": state, "words": self.status(), "pid": os.getpid(), **self.show()}
 
     def status(self) -> str:
         """One line for ``systemctl status``."""

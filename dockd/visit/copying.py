@@ -62,11 +62,21 @@ def card_access(card: Card) -> CardAccess:
     return CardAccess(open_listed, ask_whether_there, patience.asking, patience.look, LOOK_S)
 
 
-def copy(jobs: Sequence[Job], around: Surroundings, station: Station, numbers: Numbers, meter: Meter) -> CopyResult:
-    """Copies and proves; what was read and stored is in the visit's row, also when the store fails."""
+def copy(
+    jobs: Sequence[Job],
+    around: Surroundings,
+    station: Station,
+    numbers: Numbers,
+    meter: Meter,
+    result: CopyResult | None = None,
+) -> CopyResult:
+    """Copies and proves; what was read and stored is in the visit's row, also when the store fails.
+
+    ``result`` is empty: what became of the files is in it also when this raises.
+    """
     around.passed(Step.PLAN_KEPT)
     meter.enter(Phase.COPYING)
-    result = CopyResult()
+    result = CopyResult() if result is None else result
     try:
         with alarming_full_store(station, numbers):
             copy_files(jobs, around, result)

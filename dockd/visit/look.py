@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from dockd.card.binding import Binding, read_bindings
-from dockd.card.identity import identify_card, majority_device
+from dockd.card.identity import detached_mount, identify_card, majority_device
 from dockd.card.junk import confirm_skip
 from dockd.card.listing import list_card
 from dockd.card.profile import Profile, load_profiles
@@ -22,6 +22,7 @@ from dockd.register import recorders
 from dockd.register.station import Station
 from dockd.visit.identify import Clue, Identified, identify
 from dockd.visit.patience import Patience
+from dockd.visit.request import Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Sight:
     clues: tuple[Clue, ...]
     identified: Identified
     bindings: tuple[Binding, ...] = ()
+    twin_in: str | None = None
+    """The bay in which another recorder with this one's identity is docked."""
 
     @property
     def pairs(self) -> Iterator[tuple[Entry, Classified]]:
@@ -51,23 +54,26 @@ class Sight:
 
 
 @contextmanager
-def open_card(path: str, store: str, patience: Patience) -> Iterator[Card]:
-    """Opens a directory as a card, read-only.
+def open_card(path: str, store: str, patience: Patience, *, root: Root | None = None) -> Iterator[Card]:
+    """Opens a directory as a card, read-only; ``root``, if given, is that directory and is closed at the end.
 
     Raises the WrongUse that says what is wrong with ``path``, CardGone, NotAnswering.
     """
-    fd = patience.wait_for(lambda: _open_directory(path))
+    fd = root.fd if root else patience.wait_for(lambda: _open_directory(path))
     try:
-        identity = patience.wait_for(lambda: _identify(path, fd, store))
-        yield Card(fd, path, identity, patience)
+        yield Card(fd, path, patience.wait_for(lambda: _identify(path, fd, store, root)), patience)
     finally:
         os.close(fd)
 
 
-def _identify(path: str, fd: int, store: str) -> CardIdentity:
-    _refuse_store(path, store)
+def _identify(path: str, fd: int, store: str, root: Root | None) -> CardIdentity:
     try:
-        return identify_card(path, fd)
+        if root is None:
+            _refuse_store(path, store)
+            return identify_card(path, fd)
+        if os.fstat(fd).st_dev == os.stat(store).st_dev:
+            raise PathIsStore(path=path, store=store)
+        return identify_card(path, fd, detached=detached_mount(root.fs_type, root.options))
     except OSError as error:
         raise CardGone(path=path) from error
 

@@ -29,13 +29,20 @@ class Meter:
     def stop(self) -> None:
         self._ended.set()
 
-    def enter(self, phase: Phase) -> None:
-        self._change(phase=phase)
+    def enter(self, phase: Phase, reason: str = "") -> None:
+        """A new phase; ``reason`` is the code of what is waited for."""
+        self._change(phase=phase, reason=reason)
         self._send()
 
     def plan(self, files: int, done: int, total: int) -> None:
         """How much there is to do: ``done`` files need no copy."""
         self._change(files=files, files_done=done, bytes_total=total)
+
+    def left(self, files: int, size: int) -> None:
+        """Copying begins again with what is left: ``files`` of ``size`` bytes."""
+        with self._lock:
+            now = self._now
+            self._now = replace(now, files_done=now.files - files, bytes_read=max(0, now.bytes_total - size))
 
     def reading(self, entry: Entry, offset: int) -> None:
         with self._lock:

@@ -17,7 +17,7 @@ from dockd.offload.reader import CardAccess
 from dockd.offload.recover import Recovered, recover_files
 from dockd.register import alerts, ledger, transfers, visits
 from dockd.register.station import Station
-from dockd.register.tables import RecorderRow, VisitRow, VisitState
+from dockd.register.tables import RecorderRow, TransferState, VisitRow, VisitState
 from dockd.register.transfers import HeldTemp
 from dockd.visit.copying import surroundings
 from dockd.visit.follow import follow_up
@@ -74,7 +74,7 @@ def finish_visit(station: Station, visit: Unfinished, *, guards: Guards) -> None
     """
     quiet = Meter(lambda _: None)
     if visit.copying:
-        _recover_copies(station, visit, quiet, guards)
+        recover_copies(station, visit, quiet, guards)
     follow_up(
         station,
         visit.numbers.visit_id,
@@ -92,10 +92,14 @@ def _as_unfinished(session: Session, row: VisitRow) -> Unfinished:
     return Unfinished(numbers, row.card_instance, wall, row.profile, row.state == VisitState.OPEN)
 
 
-def _recover_copies(station: Station, visit: Unfinished, meter: Meter, guards: Guards) -> None:
+def recover_copies(
+    station: Station, visit: Unfinished, meter: Meter, guards: Guards, *, only: TransferState | None = None
+) -> None:
+    """The visit's pending transfers by the recovery table; with ``only``, those in that state. Raises StoreError."""
     visit_id = visit.numbers.visit_id
     with station.register.read() as session:
         left = [_as_first_docked(session, station, visit, held) for held in transfers.pending(session, visit_id)]
+        left = [held for held in left if only in (None, held.state)]
         strays = transfers.stray_temps(session, visit_id)
     parse = _parser(station, visit.profile)
     around = surroundings(station, visit.numbers, visit.card_instance, parse, _no_card(), meter, guards)

@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dockd.nouns import Source
+from dockd.nouns import Rung, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A card's root directory that somebody else opened, from a mount that stands in no mount table.
+
+    ``options`` are the only word on how it is mounted. The visit closes ``fd``.
+    """
+
+    fd: int
+    fs_type: str
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VisitRequest:
-    """A card that is reachable as the directory ``path``.
+    """A card that is reachable as the directory ``path``, or as ``root``: then ``path`` is only its name for people.
 
     ``device_no`` is a person's word and overrides every other evidence; ``docked_at`` is given
     only for footage handed in by hand (``source`` manual), ``person`` is who says so.
@@ -24,19 +36,45 @@ class VisitRequest:
     bay: str | None = None
     person: str | None = None
     note: str | None = None
+    root: Root | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose recorder a visit found to be docked, before it writes that down; ``instance`` is the card."""
+
+    device_no: str | None
+    rung: Rung
+    instance: str
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What waits to be copied: ``deadline`` is the next one that can still be met, provisionally (article 23)."""
+
+    visit_id: int
+    deadline: datetime | None
+    overdue: bool
+    files: int
+    size: int
 
 
 class Phase(StrEnum):
     """What a visit is doing, as screens say it.
 
     ``SAFE`` and ``DESCRIBING`` say that the recorder may be removed, ``UNSAFE`` that something is
-    left on its card while what is stored is described.
+    left on its card while what is stored is described. ``QUEUED`` waits for its turn, ``PAUSED`` for
+    the store, ``AWAY`` for a card that went a moment ago.
     """
 
     RECOVERING = "recovering"
     LISTING = "listing"
+    QUEUED = "queued"
     COPYING = "copying"
     PROVING = "proving"
+    PAUSED = "paused"
+    AWAY = "away"
     SAFE = "safe"
     UNSAFE = "unsafe"
     DESCRIBING = "describing"
@@ -55,3 +93,4 @@ class Progress:
     bytes_proven: int = 0
     current: str = ""
     ticks: int = 0
+    reason: str = ""

@@ -6,32 +6,36 @@ identify → list → plan → copy → verify → release → describe (probe, 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from dockd.errors import NotAnswering, ProofFailed, RecorderNotRegistered
 from dockd.law.deadline import StationClock
-from dockd.nouns import Entry, EntryType, ParsedName, VisitOutcome, display_path
+from dockd.nouns import Entry, EntryType, ParsedName, Rung, VisitOutcome, display_path
 from dockd.offload.lock import holding_card
+from dockd.offload.pipeline import Job
 from dockd.register import alerts, recorders, visits
 from dockd.register.ledger import mirror_ledger
 from dockd.register.station import Station, last_seen, note_time
 from dockd.register.visits import NewVisit
 from dockd.visit.alarms import alarm_clock, alarm_not_answering, alarming_full_store
 from dockd.visit.clock import doubt_of, is_synchronised
-from dockd.visit.copying import card_access, copy, release, surroundings
+from dockd.visit.copying import release
 from dockd.visit.follow import follow_up, write_listing
-from dockd.visit.identify import tell
+from dockd.visit.identify import Identified, tell
 from dockd.visit.journal import journal_visit
 from dockd.visit.look import Card, Sight, look_at, open_card
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards, Numbers
+from dockd.visit.persist import Persistence, copy_whole
 from dockd.visit.planning import keep_listing, make_plan
 from dockd.visit.recovery import Unfinished, finish_visit, recover_visits
-from dockd.visit.request import Phase, VisitRequest
+from dockd.visit.request import Claim, Phase, Turn, VisitRequest
+from dockd.visit.urgency import next_deadline
 
 # A command that was just killed leaves a worker that ends by itself within milliseconds.
 _LOCK_WAIT_S = 10
@@ -46,23 +50,23 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
     """
     store = str(station.store)
     with ExitStack() as held, alarming_full_store(station):
-        card = held.enter_context(open_card(request.path, store, guards.patience))
+        card = held.enter_context(open_card(request.path, store, guards.patience, root=request.root))
         meter.enter(Phase.RECOVERING)
         held.enter_context(holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S))
         recover_visits(station, own_card=card.identity.instance, meter=meter, guards=guards)
         meter.enter(Phase.LISTING)
         sight = card.patience.wait_for(lambda: look_at(card, station, device_no=request.device_no))
+        sight = claim(card, sight, guards)
         if sight.identified.device_no is None and station.settings.unknown_recorder == "hold":
             hold(station, request, card, sight)
         numbers = open_visit(station, request, card, sight)
         jobs = make_plan(card, sight, station, numbers)
         mirror_early(station)
         meter.plan(len(sight.listing.files), len(sight.listing.files) - len(jobs), sum(j.entry.size for j in jobs))
-        around = surroundings(
-            station, numbers, card.identity.instance, lambda path: _parse(sight, path), card_access(card), meter, guards
-        )
+        await_turn(jobs, card, station, numbers, meter, guards)
+        plan = Persistence(station, numbers, lambda path: _parse(sight, path), sight.profile.name, meter, guards)
         try:
-            result = copy(jobs, around, station, numbers, meter)
+            result = copy_whole(jobs, card, plan)
         except NotAnswering:
             give_up(station, numbers, card, sight, guards)
             raise
@@ -70,6 +74,28 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
         mirror_early(station)
         follow_up(station, numbers.visit_id, meter=meter, check=guards.before_write, safe=safe)
     return numbers.visit_id
+
+
+def claim(card: Card, sight: Sight, guards: Guards) -> Sight:
+    """Two docked recorders that claim one identity: whose the second one's footage is, nobody knows."""
+    said = sight.identified
+    twin = guards.claim(Claim(said.device_no, said.rung, card.identity.instance, len(sight.listing.files)))
+    if not twin or not said.device_no:
+        return sight
+    return replace(sight, twin_in=twin, identified=Identified(None, Rung.NONE, (*said.others, said.device_no)))
+
+
+def await_turn(
+    jobs: Sequence[Job], card: Card, station: Station, numbers: Numbers, meter: Meter, guards: Guards
+) -> None:
+    """Where recorders wait for each other, the one whose 24 hours end soonest is copied first."""
+    ends = [job.entry.mtime_ns for job in jobs]
+    wall = card.identity.mtime_is_wall
+    deadline, overdue = next_deadline(
+        ends, station.now(), station.settings.deadline.hours, mtime_is_wall=wall, zone=station.zone
+    )
+    meter.enter(Phase.QUEUED)
+    guards.turn(Turn(numbers.visit_id, deadline, overdue, len(jobs), sum(job.entry.size for job in jobs)))
 
 
 def give_up(station: Station, numbers: Numbers, card: Card, sight: Sight, guards: Guards) -> None:
@@ -113,7 +139,17 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
 
 def _alarm_identity(session: Session, station: Station, sight: Sight, visit_id: int) -> None:
     said = sight.identified
-    if said.others:
+    if sight.twin_in:
+        alerts.open_alert(
+            session,
+            station_no=station.station_no,
+            kind="twin_identity",
+            about=f"recorder:{said.others[-1]}"[:128],
+            facts={"device_no": said.others[-1], "bay": sight.twin_in},
+            at=station.now(),
+            visit_id=visit_id,
+        )
+    elif said.others:
         alerts.open_alert(
             session,
             station_no=station.station_no,
