@@ -28,9 +28,11 @@ def case() -> None:
 def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> None:
     from dockd.cli.importing import tell_import
     from dockd.register.imports import import_cases
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     report = import_cases(station, file, strict=strict)
+    rejudge(station)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
 
@@ -79,12 +81,14 @@ def show(invocation: Invocation, case_no: str, as_json: bool) -> None:
 @pass_invocation
 def close(invocation: Invocation, case_no: str, at: str, as_json: bool) -> None:
     from dockd.register.cases import close_case, get_case
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     ended = invocation.parse_time(at)
     with station.register.write() as session:
         close_case(session, case_no, at=ended, station_no=station.station_no, now=station.now(), actor=station.actor)
         found = get_case(session, case_no)
+    rejudge(station)
     station.mirror_ledger()
     _print(found, as_json)
 

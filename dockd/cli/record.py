@@ -268,6 +268,7 @@ def tag(
     **options: Any,
 ) -> None:
     from dockd.cli.output import print_listing
+    from dockd.visit.rejudge import rejudge
 
     said = _said(options, invocation.settings())
     if not said:
@@ -277,6 +278,8 @@ def tag(
     station = invocation.station()
     tagged = _tag_all(station, record_ids, visits, sessions, said)
     _write_down(station, tagged)
+    rejudge(station)
+    station.mirror_ledger()
     rows = [
         {"record_id": t.record_id, "file_no": t.file_no, "revision": t.revision, "changed": t.revision is not None}
         for t in tagged

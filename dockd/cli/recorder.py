@@ -250,6 +250,7 @@ def issue(
     as_json: bool,
 ) -> None:
     from dockd.register.custody import issue_recorder
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     begin, due = _time(invocation, at), _time(invocation, until)
@@ -267,6 +268,7 @@ def issue(
             actor=station.actor,
             battery_min=station.settings.checks.battery_min,
         )
+    rejudge(station)
     station.mirror_ledger()
     _tell_handover(asdict(done), done.flags, as_json)
 
@@ -279,6 +281,7 @@ def issue(
 @pass_invocation
 def return_(invocation: Invocation, device_no: str, at: str | None, battery: int | None, as_json: bool) -> None:
     from dockd.register.custody import return_recorder
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     end = _time(invocation, at)
@@ -292,6 +295,7 @@ def return_(invocation: Invocation, device_no: str, at: str | None, battery: int
             now=station.now(),
             actor=station.actor,
         )
+    rejudge(station)
     station.mirror_ledger()
     newest, *others = ended
     summary = asdict(newest) | {"also_ended": [asdict(one) for one in others]}

@@ -37,20 +37,23 @@ def attribute(
     standing_owner: str | None,
     cases: Sequence[CaseWork],
     binding_officer: str | None = None,
+    said_officers: tuple[str, ...] | None = None,
 ) -> Attribution:
     """Officer and case of one recording, each with its basis, or empty with the candidates for a person.
 
     ``custody`` is that of ``device``; ``cases`` those that may matter, of any officer, in any
     order. The look-ups answer with a certificate or device number, or None where a token is
     nobody's or could be two people's or recorders'. ``standing_owner`` and ``binding_officer``
-    are certificate numbers. Candidates are certificate numbers or, where the name carries a code
-    that nobody has, that code. Bases: ``custody+name``, ``custody``, ``name``, ``binding_file``,
+    are certificate numbers. ``said_officers`` are those whom a person has named (nobody, where he said
+    so): no witness stands against him, and the case is looked for with them. Candidates are
+    certificate numbers or, where the name carries a code that nobody has, that code. Bases:
+    ``custody+name``, ``custody``, ``name``, ``binding_file``,
     ``standing_owner``; ``officer+time`` for the case. Raises ``ValueError`` for a time without zone.
     """
     spans = _candidate_spans(use)
     held = _read_custody(custody, spans)
     named = _read_name(readings, device, officer_by_token, device_by_token)
-    owner = _weigh(held, named, binding_officer, standing_owner)
+    owner = _weigh(held, named, binding_officer, standing_owner) if said_officers is None else _said(said_officers)
     whole = use.used_from is not None and use.used_to is not None
     return _add_case(owner, cases, spans, whole)
 
@@ -182,6 +185,12 @@ def _weigh(held: _Held, named: _Named, binding: str | None, owner: str | None) -
     return Attribution(
         officers=(officer,), owner_state=OwnerState.ASSIGNED, officer_basis=basis, officer_candidates=tuple(others)
     )
+
+
+def _said(officers: tuple[str, ...]) -> Attribution:
+    """A person's word: the officers whom he named, or that nobody is known."""
+    state = OwnerState.ASSIGNED if officers else OwnerState.UNASSIGNED
+    return Attribution(officers=officers, owner_state=state)
 
 
 def _disagree(held: _Held, named: _Named) -> bool:

@@ -19,6 +19,7 @@ from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
 from dockd.locale import _
 from dockd.nouns import CaseWork
 from dockd.register import ledger
+from dockd.register.reviews import Concerned, ask_review
 from dockd.register.tables import CaseRow, CaseWorkRow
 from dockd.register.values import (
     CASE_NO_MAX,
@@ -153,6 +154,7 @@ def put_case_lines(
             row.updated_at = now
             data = _said(row) | story
             told.append(ledger.Line(kind=f"case.{what}", subject=f"case:{case_no}", at=now, data=data))
+            ask_review(session, _concerned(row, story, works.get(case_no, [])), why=f"case:{case_no}", at=now)
     session.flush()
     ledger.append_many(session, station_no=station_no, lines=told, actor=actor)
     return counts
@@ -172,12 +174,15 @@ def close_case(
     if before == at:
         return before
     row.closed_at, row.updated_at = at, now
+    changes = {"closed_at": [instant(before), instant(at)]}
+    works = _works(session, [row]).get(row.case_no, [])
+    ask_review(session, _concerned(row, {"changes": changes}, works), why=f"case:{row.case_no}", at=now)
     ledger.append(
         session,
         station_no=station_no,
         kind="case.closed",
         subject=f"case:{row.case_no}",
-        data=_said(row) | {"changes": {"closed_at": [instant(before), instant(at)]}},
+        data=_said(row) | {"changes": changes},
         at=now,
         actor=actor,
     )
@@ -215,6 +220,23 @@ def renumber_case(
         actor=actor,
     )
     return had
+
+
+def _concerned(row: CaseRow, story: Mapping[str, Any], works: Sequence[CaseWorkRow]) -> list[Concerned]:
+    """The recordings that a change of the case may concern: its own, and those in the time of works that changed.
+
+    A work without end lasts until the case is closed.
+    """
+    changed = [*story.get("works_added", ())]
+    changed += [side for work in story.get("works_changed", ()) for side in (work["before"], work["after"])]
+    if "closed_at" in story.get("changes", {}):
+        changed += [_work_said(*_key(work), work.place) for work in works if work.used_to is None]
+    periods = [Concerned(cert_no=w["cert_no"], frm=_time(w["used_from"]), to=_time(w["used_to"])) for w in changed]
+    return [Concerned(case_no=row.case_no), *(one for one in periods if one.frm is not None)]
+
+
+def _time(said: str | None) -> datetime | None:
+    return datetime.fromisoformat(said) if said else None
 
 
 def unknown_case(case_no: str) -> UnknownNumber:

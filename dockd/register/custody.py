@@ -23,6 +23,7 @@ from dockd.nouns import Custody
 from dockd.register import ledger
 from dockd.register.officers import get_officer
 from dockd.register.recorders import STATE_WORDS, get_row
+from dockd.register.reviews import Concerned, ask_review
 from dockd.register.tables import CustodyRow, RecorderEventRow, RecorderRow, RecorderState, VisitRow
 from dockd.register.values import instant, percent, words
 
@@ -113,6 +114,7 @@ def issue_recorder(
     )
     session.add(row)
     session.flush()
+    ask_review(session, [Concerned(recorder_id=recorder.id, frm=at)], why=f"custody:{row.id}", at=now)
     _tell_issue(session, recorder, row, station_no=station_no, now=now, actor=actor)
     return _handover(row, recorder.device_no)
 
@@ -199,6 +201,7 @@ def return_recorder(
         session.flush()
         row.flags = _return_flags(session, row, past=at < now, newest=row is rows[0])
         _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
+    ask_review(session, [Concerned(recorder_id=recorder.id, frm=at)], why=f"custody:{rows[0].id}", at=now)
     return [_handover(row, recorder.device_no) for row in rows]
 
 

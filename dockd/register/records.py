@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, delete, func, select, text
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, delete, exists, func, select, text
 from sqlalchemy.orm import Session, aliased
 
 from dockd.errors import UnknownNumber
@@ -61,6 +61,9 @@ class NewRecord:
     time_basis: str = ""
     time_flags: tuple[str, ...] = ()
     other_ends: tuple[datetime, ...] = ()
+    raw_from: datetime | None = None
+    raw_to: datetime | None = None
+    clock_offset_s: float | None = None
     party: str | None = None
     case_cause: str | None = None
     case_no: str | None = None
@@ -128,6 +131,9 @@ class Record:
     time_basis: str
     time_flags: tuple[str, ...]
     other_ends: tuple[datetime, ...]
+    raw_from: datetime | None
+    raw_to: datetime | None
+    clock_offset_s: float | None
     party: str | None
     case_cause: str | None
     case_no: str | None
@@ -221,6 +227,7 @@ def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) ->
     values |= {"basis": dict(new.basis or {}), "facts": dict(new.facts or {}), "other_ends": _plain(new.other_ends)}
     row = RecordRow(**values, revision=0)
     row.tags_complete = _is_complete(session, row)
+    row.witnessed_from, row.witnessed_to = witnessed_span(row)
     session.add(row)
     session.flush()
     _keep_officers(session, row.id, new.officers)
@@ -233,6 +240,8 @@ def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) ->
             "record_id": row.id,
             **values,
             "tags_complete": row.tags_complete,
+            "witnessed_from": row.witnessed_from,
+            "witnessed_to": row.witnessed_to,
             "device_no": _device_no(session, row.recorder_id),
         },
         at=at,
@@ -267,7 +276,7 @@ def revise_record(
     story = _apply(row, taken) | _apply_basis(row, taken, reasons)
     if not story:
         return None
-    story |= _apply_completeness(session, row)
+    story |= _apply_completeness(session, row) | _apply_span(row)
     row.revision += 1
     if "officers" in story:
         _keep_officers(session, row.id, row.officers)
@@ -320,6 +329,20 @@ def _apply_completeness(session: Session, row: RecordRow) -> dict[str, list[Any]
         return {}
     row.tags_complete = complete
     return {"tags_complete": [not complete, complete]}
+
+
+def _apply_span(row: RecordRow) -> dict[str, list[Any]]:
+    before, after = (row.witnessed_from, row.witnessed_to), witnessed_span(row)
+    row.witnessed_from, row.witnessed_to = after
+    names = ("witnessed_from", "witnessed_to")
+    return {n: [_plain(b), _plain(a)] for n, b, a in zip(names, before, after, strict=True) if a != b}
+
+
+def witnessed_span(row: RecordRow) -> tuple[datetime | None, datetime | None]:
+    """The first and the last moment that any witness gives a recording: what a change may concern is found by it."""
+    ends = [datetime.fromisoformat(end) for end in row.other_ends]
+    known = [t for t in (row.used_from, row.used_to, row.raw_from, row.raw_to, *ends) if t]
+    return (min(known), max(known)) if known else (None, None)
 
 
 def _tell_revision(
@@ -411,6 +434,12 @@ def recordings_of(session: Session, of: str, number: int) -> list[int]:
     column = {"visit": RecordRow.visit_id, "session": RecordRow.session_id}[of]
     media = [media.value for media in MediaType if media.is_recording]
     return sorted(session.scalars(select(RecordRow.id).where(column == number, RecordRow.media_type.in_(media))))
+
+
+def any_judged(session: Session, exception_id: int, reason: str) -> bool:
+    """Whether any recording was judged by this exception with this reason."""
+    query = exists().where(RecordRow.exception_id == exception_id, RecordRow.judge_reason == reason)
+    return bool(session.scalar(select(query)))
 
 
 def record_history(session: Session, record_id: int) -> tuple[Revision, ...]:

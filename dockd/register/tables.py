@@ -231,6 +231,31 @@ class RecorderEventRow(Table):
     created_at: Mapped[datetime]
 
 
+class ClockReadingRow(Table):
+    """What a recorder's clock said at a known time. Inserted once, never changed; what it corrects keeps its raw value.
+
+    ``at_least``: the clock was ahead by that much or more. ``set_after``: it was then set right.
+    """
+
+    __tablename__ = "clock_reading"
+    __table_args__ = (
+        one_of("evidence", ("driver", "clerk", "gps", "future_file")),
+        Index(None, "recorder_id", "at"),
+    )
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    recorder_id: Mapped[int] = mapped_column(ForeignKey("recorder.id"))
+    at: Mapped[datetime]
+    offset_s: Mapped[float]
+    evidence: Mapped[str] = mapped_column(String(16))
+    at_least: Mapped[bool] = mapped_column(default=False)
+    set_after: Mapped[bool] = mapped_column(default=False)
+    visit_id: Mapped[int | None] = mapped_column(ForeignKey("visit.id"))
+    record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
+    person: Mapped[str | None] = mapped_column(String(128))
+    note: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
 class CustodyRow(Table):
     """领用."""
 
@@ -495,10 +520,14 @@ class RecordRow(Table):
         one_of("owner_state", OwnerState),
         one_of("late_kind", LateKind),
         Index(None, "recorder_id", "used_from"),
+        # "Which records may a change concern?" asks by the whole time that witnesses give, never by all of history.
+        Index(None, "recorder_id", "witnessed_to"),
+        Index(None, "witnessed_to"),
         Index(None, "case_no"),
         Index(None, "used_from"),
         Index(None, "stored_at"),
         Index(None, "visit_id"),
+        Index(None, "exception_id"),
         Index(
             "ix_record_unassigned",
             "stored_at",
@@ -529,6 +558,11 @@ class RecordRow(Table):
     time_basis: Mapped[str] = mapped_column(String(128), default="")
     time_flags: Mapped[list[Any]] = mapped_column(default=list)
     other_ends: Mapped[list[Any]] = mapped_column(default=list)
+    raw_from: Mapped[datetime | None]  # what the recorder's own clock said, where a measured offset corrects it
+    raw_to: Mapped[datetime | None]
+    clock_offset_s: Mapped[float | None]  # the recorder's clock was so many seconds ahead
+    witnessed_from: Mapped[datetime | None]  # every moment that some witness gives lies between these two
+    witnessed_to: Mapped[datetime | None]
     party: Mapped[str | None] = mapped_column(Text)
     case_cause: Mapped[str | None] = mapped_column(Text)
     case_no: Mapped[str | None] = mapped_column(String(128))
@@ -594,23 +628,62 @@ class RevisionRow(Table):
     changes: Mapped[dict[str, Any]]  # {"party": [before, after], …}
 
 
+class ReviewRow(Table):
+    """再判: which records a change may concern. Written with the change, gone when all of them are judged again.
+
+    One row names one recorder, officer, case or record, or nothing (everything in that time), for one
+    station: only the station that holds the footage can write its sidecars.
+    """
+
+    __tablename__ = "review"
+    __table_args__ = (Index(None, "station_no", "id"),)
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    station_no: Mapped[str] = mapped_column(String(64))
+    recorder_id: Mapped[int | None] = mapped_column(ForeignKey("recorder.id"))
+    cert_no: Mapped[str | None] = mapped_column(String(64))
+    case_no: Mapped[str | None] = mapped_column(String(128))
+    record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
+    from_at: Mapped[datetime | None]
+    to_at: Mapped[datetime | None]
+    why: Mapped[str] = mapped_column(String(128))
+    done_id: Mapped[int] = mapped_column(BigInteger, default=0)  # records up to this id are judged again
+    asked_at: Mapped[datetime]
+
+
 class InterruptionRow(Table):
-    """中断: a candidate or confirmed interruption of a recording (article 22)."""
+    """中断: a time without recording that a person has to judge, or has judged (article 22)."""
 
     __tablename__ = "interruption"
+    __table_args__ = (
+        one_of("kind", ("session", "case")),
+        one_of("state", ("open", "explained", "dismissed", "withdrawn")),
+        one_of("cause", ("equipment", "weather", "obstruction", "other")),
+        one_of("form", ("voice", "written")),
+        UniqueConstraint("station_no", "about"),
+        Index(None, "state", "from_at"),
+    )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    recorder_id: Mapped[int | None] = mapped_column(ForeignKey("recorder.id"))
+    station_no: Mapped[str] = mapped_column(String(64))
+    about: Mapped[str] = mapped_column(String(255))  # what it is a gap of: found again, it is the same one
+    kind: Mapped[str] = mapped_column(String(16))  # between two files of a session, or in a case's period
+    recorder_id: Mapped[int | None] = mapped_column(ForeignKey("recorder.id"), index=True)
     case_no: Mapped[str | None] = mapped_column(String(128), index=True)
+    cert_no: Mapped[str | None] = mapped_column(String(64))
     before_record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
     after_record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
     from_at: Mapped[datetime]
     to_at: Mapped[datetime | None]
     severity: Mapped[str] = mapped_column(String(16))
+    found_at: Mapped[datetime]
     cause: Mapped[str | None] = mapped_column(String(32))
     form: Mapped[str | None] = mapped_column(String(16))
-    position: Mapped[str | None] = mapped_column(String(128))
+    position: Mapped[str | None] = mapped_column(String(128))  # where the cause is spoken in the second file
+    doc_no: Mapped[str | None] = mapped_column(String(128))  # number of the written account
     signed_by: Mapped[list[Any]] = mapped_column(default=list)
+    note: Mapped[str | None] = mapped_column(Text)
     state: Mapped[str] = mapped_column(String(16))
+    decided_at: Mapped[datetime | None]
+    decided_by: Mapped[str | None] = mapped_column(String(128))
 
 
 # --- who must know --------------------------------------------------------------------------------

@@ -16,15 +16,16 @@ from sqlalchemy.orm import Session
 from dockd.errors import UnknownNumber
 from dockd.locale import _
 from dockd.nouns import MediaType, OwnerState
-from dockd.register import alerts
+from dockd.register import alerts, reviews
 from dockd.register.cases import Case, find_case, unknown_case
 from dockd.register.officers import unknown_officers
 from dockd.register.records import Record, find_record, revise_record
+from dockd.register.reviews import Concerned
 from dockd.register.tables import RecordRow
 
 JOINED_BY = "；"
 _FOLLOWING = ("case_cause", "party", "place", "matter", "act_type", "stage", "confidentiality")
-_OWNERSHIP = {"unassigned": OwnerState.UNASSIGNED, "owner_conflict": OwnerState.CONFLICT}
+OWNERSHIP = {"unassigned": OwnerState.UNASSIGNED, "owner_conflict": OwnerState.CONFLICT}
 _RECORDINGS = tuple(media.value for media in MediaType if media.is_recording)
 
 
@@ -58,9 +59,9 @@ def tag_record(
 
     ``case_no`` brings what its case knows and takes along what the case before had brought;
     ``officers`` settles the owner; what else follows from that (title, retention) comes from ``follow``.
-    What a person has said of a single item stays. Alerts about the owner are closed when no recording
-    of the visit needs them any more. Raises
-    UnknownNumber for a record, case or officer that is not registered.
+    What a person has said of a single item stays. The case of these officers and their exceptions are
+    for ``visit.rejudge``, which is asked for. Alerts about the owner are closed when no recording of
+    the visit needs them any more. Raises UnknownNumber for a record, case or officer that is not registered.
     """
     record = find_record(session, record_id)
     if record is None:
@@ -78,8 +79,10 @@ def tag_record(
         changes[name] = value
         basis |= {name: why} if why else {}
     revision = revise_record(session, record_id, changes, actor=actor, why="tagged", at=at, basis=basis)
+    if revision is not None:
+        reviews.ask_review(session, [Concerned(record_id=record_id)], why="tagged", at=at)
     if revision is not None and "officers" in said:
-        _settle_owner(session, record, at=at, actor=actor)
+        settle_owner(session, record, at=at, actor=actor)
     return Tagged(record_id, record.file_no, revision, record.visit_id)
 
 
@@ -112,9 +115,9 @@ def _owner(session: Session, cert_nos: tuple[str, ...]) -> dict[str, Any]:
     return {"officers": tuple(dict.fromkeys(cert_nos)), "owner_state": state, "officer_candidates": ()}
 
 
-def _settle_owner(session: Session, record: Record, *, at: datetime, actor: str) -> None:
+def settle_owner(session: Session, record: Record, *, at: datetime, actor: str) -> None:
     """A visit's alerts about owners end when no recording of it is left in that state."""
-    for kind, state in _OWNERSHIP.items():
+    for kind, state in OWNERSHIP.items():
         left = exists().where(
             RecordRow.visit_id == record.visit_id,
             RecordRow.owner_state == state.value,

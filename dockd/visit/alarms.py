@@ -15,14 +15,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dockd.errors import RegisterFull, StoreFull
+from dockd.law.deadline import EXCEPTION_CONFLICT
 from dockd.nouns import LateKind, OwnerState, Place
-from dockd.register import alerts, transfers
-from dockd.register.records import NewRecord
+from dockd.register import alerts, records, transfers
+from dockd.register.records import NewRecord, Record
 from dockd.register.station import Station
 from dockd.register.tables import FootageRow, LocationRow, LocationState, ObservationRow, TransferRow, VisitRow
+from dockd.register.tagging import OWNERSHIP, settle_owner
 from dockd.register.transfers import KnownFootage
-from dockd.visit.describe import Visited
+from dockd.visit.conclusions import Visited
 from dockd.visit.numbers import Numbers
+
+MACHINE = "dockd"
+"""Whoever made a change, what follows from it is dockd's conclusion and no person's word."""
 
 _UNCLEAR = frozenset({"deadline_unknown", "deadline_disputed"})  # each is an alert of its own name
 _BAD_CLOCK = ("_unset", "_wrong", "_future")
@@ -38,20 +43,108 @@ def alarm_records(session: Session, station: Station, visited: Visited, record_i
 
 
 def _alarm_lateness(session: Session, station: Station, visited: Visited, record_id: int, new: NewRecord) -> None:
-    facts: dict[str, Any] = {
-        "file_no": new.file_no,
-        "cert_nos": list(new.officers),
-        "deadline_at": new.deadline_at.isoformat() if new.deadline_at else None,
-        "docked_at": new.docked_at.isoformat(),
-        "stored_at": new.stored_at.isoformat(),
-        "overdue_s": new.overdue_s,
-        "reason": new.judge_reason,
+    kind, device_no = verdict_kind(new), visited.recorder.device_no if visited.recorder else None
+    if kind:
+        _open_verdict(session, station, kind, record_id, device_no, new)
+    if new.judge_reason == EXCEPTION_CONFLICT:
+        _open_conflict(session, station, record_id, device_no, new)
+
+
+def verdict_kind(said: NewRecord | Record) -> str | None:
+    """The class of alert that a judgement by article 23 is; None for one that nobody need know."""
+    if said.late:
+        return "late_docked" if said.late_kind is LateKind.DOCKED else "late_stored"
+    if said.judge_reason in _UNCLEAR:
+        return said.judge_reason
+    return None
+
+
+def _open_verdict(
+    session: Session, station: Station, kind: str, record_id: int, device_no: str | None, said: NewRecord | Record
+) -> None:
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind=kind,
+        about=f"record:{record_id}",
+        facts=_verdict_facts(said) | {"device_no": device_no},
+        at=station.now(),
+        visit_id=said.visit_id,
+        record_id=record_id,
+        device_no=device_no,
+        actor=station.actor,
+    )
+
+
+def _verdict_facts(said: NewRecord | Record) -> dict[str, Any]:
+    return {
+        "file_no": said.file_no,
+        "cert_nos": list(said.officers),
+        "deadline_at": said.deadline_at.isoformat() if said.deadline_at else None,
+        "docked_at": said.docked_at.isoformat(),
+        "stored_at": said.stored_at.isoformat(),
+        "overdue_s": said.overdue_s,
+        "reason": said.judge_reason,
     }
-    if new.late:
-        kind = "late_docked" if new.late_kind is LateKind.DOCKED else "late_stored"
-        _open(session, station, visited, kind, f"record:{record_id}", facts, record_id=record_id)
-    elif new.judge_reason and new.judge_reason in _UNCLEAR:
-        _open(session, station, visited, str(new.judge_reason), f"record:{record_id}", facts, record_id=record_id)
+
+
+def follow_verdict(session: Session, station: Station, before: Record, after: Record) -> None:
+    """A recording was judged again: the alert of the old verdict ends, that of the new one opens.
+
+    An alert that a person has closed stays closed while the verdict and its officer are the same.
+    """
+    old, new = verdict_kind(before), verdict_kind(after)
+    if old == new and _verdict_facts(before) == _verdict_facts(after):
+        return
+    if old:
+        settle(session, station, old, f"record:{before.record_id}", "judged again")
+    if new:
+        _open_verdict(session, station, new, after.record_id, after.device_no, after)
+    _follow_conflict(session, station, before, after)
+
+
+def _follow_conflict(session: Session, station: Station, before: Record, after: Record) -> None:
+    old = before.exception_id if before.judge_reason == EXCEPTION_CONFLICT else None
+    if after.judge_reason == EXCEPTION_CONFLICT:
+        _open_conflict(session, station, after.record_id, after.device_no, after)
+    elif old is not None and not records.any_judged(session, old, EXCEPTION_CONFLICT):
+        settle(session, station, "exception_conflict", f"exception:{old}", "judged again")
+
+
+def _open_conflict(
+    session: Session, station: Station, record_id: int, device_no: str | None, said: NewRecord | Record
+) -> None:
+    """An exception that contradicts the facts is one matter, however many recordings it was to excuse."""
+    alerts.open_alert(
+        session,
+        station_no=station.station_no,
+        kind="exception_conflict",
+        about=f"exception:{said.exception_id}",
+        facts=_verdict_facts(said) | {"exception_id": said.exception_id, "device_no": device_no},
+        at=station.now(),
+        visit_id=said.visit_id,
+        record_id=record_id,
+        device_no=device_no,
+    )
+
+
+def follow_owner(session: Session, station: Station, before: Record, after: Record) -> None:
+    """A recording has, lacks or disputes its officer now: the visit's alerts follow."""
+    if before.owner_state is after.owner_state:
+        return
+    for kind, state in OWNERSHIP.items():
+        if after.owner_state is state:
+            alerts.open_alert(
+                session,
+                station_no=station.station_no,
+                kind=kind,
+                about=f"visit:{after.visit_id}",
+                facts={"device_no": after.device_no},
+                at=station.now(),
+                visit_id=after.visit_id,
+                device_no=after.device_no,
+            )
+    settle_owner(session, after, at=station.now(), actor=MACHINE)
 
 
 def _kinds(new: NewRecord) -> list[str]:
@@ -108,7 +201,7 @@ def _alarm_stored_again(session: Session, station: Station, visited: Visited) ->
     newest = {file_no: (path, state) for file_no, _key, path, state in rows}
     for _file_no, key, _path, state in rows:
         if state == LocationState.MISSING:  # an altered file still lies there for somebody to look at
-            _settle(session, station, f"location:{key}", "stored again")
+            settle(session, station, "store_altered", f"location:{key}", "stored again")
     for file_no, (path, state) in newest.items():
         facts = {"file_no": file_no, "location": path, "finding": str(state), "reason": "stored_again"}
         about = f"footage:{file_no}/visit:{visited.visit_id}"
@@ -132,14 +225,10 @@ def alarm_lost(session: Session, station: Station, numbers: Numbers, known: Know
     )
 
 
-def _settle(session: Session, station: Station, about: str, note: str) -> None:
+def settle(session: Session, station: Station, kind: str, about: str, note: str) -> None:
+    """A fact has ended the matter, whoever brought it about."""
     alerts.settle_alert(
-        session,
-        station_no=station.station_no,
-        kind="store_altered",
-        about=about,
-        note=note,
-        at=station.now(),
+        session, station_no=station.station_no, kind=kind, about=about, note=note, at=station.now(), actor=MACHINE
     )
 
 

@@ -23,10 +23,12 @@ from dockd.register.ledger import mirror_ledger
 from dockd.register.station import MARKER, Station
 from dockd.register.tables import VisitRow
 from dockd.visit.alarms import alarm_files, alarm_records
-from dockd.visit.describe import Visited, media_of, new_record
+from dockd.visit.conclusions import Visited
+from dockd.visit.describe import media_of, new_record
 from dockd.visit.journal import journal_visit
 from dockd.visit.look import profile_named
 from dockd.visit.meter import Meter
+from dockd.visit.rejudge import rejudge
 from dockd.visit.request import Phase
 from dockd.visit.sidecars import write_sidecars
 
@@ -46,6 +48,7 @@ def follow_up(
     _write_lacking_sidecars(station, visit_id, check)
     note_marked_copies(station, visit_id)
     _write_lacking_sidecars(station, visit_id, check)
+    rejudge(station, check=check)
     manifest = keep_manifest(station, visit_id)
     outcome = end(station, visit_id, manifest, interrupted)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)

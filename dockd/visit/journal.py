@@ -8,7 +8,7 @@ from dockd.alert.journal import journal_alert
 from dockd.register import alerts, visits
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
-from dockd.visit.describe import Visited
+from dockd.visit.conclusions import Visited
 
 _log = structlog.get_logger("dockd.visit")
 

@@ -253,7 +253,7 @@ def test_pages_follow_each_other_without_gap_or_double(register: Register, many:
         (RecordFilter(officer="1"), "ix_record_officer_cert_no"),
         (RecordFilter(visit_id=1), "ix_record_visit_id"),
         (RecordFilter(unassigned=True), "ix_record_unassigned"),
-        (RecordFilter(device_no="Y"), "ix_record_recorder_id_used_from"),
+        (RecordFilter(device_no="Y"), "ix_record_recorder_id_"),
     ],
 )
 def test_a_search_by_number_uses_its_index(register: Register, wanted: RecordFilter, index: str) -> None:

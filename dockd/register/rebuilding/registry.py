@@ -13,6 +13,7 @@ from dockd.register.tables import (
     CaseRow,
     CaseWorkRow,
     CustodyRow,
+    ExceptionRow,
     OfficerRow,
     RecorderEventRow,
     RecorderIdentityRow,
@@ -33,6 +34,10 @@ _RETURNED = ("returned_at", "returned_by", "battery_in", "battery_in_source", "f
 _EQUIPMENT = (
     *("kind", "at", "person", "battery_pct", "battery_source", "card_size", "card_free", "clock_offset_s"),
     *("told", "result", "repairer", "sent_at", "back_at", "visit_id", "facts"),
+)
+_EXCEPTION = (
+    *("cert_no", "reason", "from_at", "to_at", "returned_at", "unable"),
+    *("declared_by", "declared_at", "confirmed_by", "confirmed_at", "note"),
 )
 _CASE = (
     *("case_no", "case_cause", "parties", "place", "matter", "act_type", "stage"),
@@ -117,6 +122,16 @@ def equipment_event(rows: Rows, line: TaleLine) -> None:
     rows.add(RecorderEventRow, id=line.data["event_id"], recorder_id=recorder_id, **values, created_at=line.at)
     if line.data["state_before"] != line.data["state"]:
         rows.change(RecorderRow, {"id": recorder_id}, state=line.data["state"], updated_at=line.at)
+
+
+def exception_added(rows: Rows, line: TaleLine) -> None:
+    recorder_id = rows.recorder(line.data["device_no"])
+    values = said(ExceptionRow, line.data, _EXCEPTION)
+    rows.add(ExceptionRow, id=line.data["exception_id"], recorder_id=recorder_id, **values)
+
+
+def exception_changed(rows: Rows, line: TaleLine) -> None:
+    rows.change(ExceptionRow, {"id": line.data["exception_id"]}, **said(ExceptionRow, line.data, _EXCEPTION))
 
 
 def case_added(rows: Rows, line: TaleLine) -> None:

@@ -20,7 +20,10 @@ from dockd.register.tables import (
 )
 
 # The recorder's key is looked up by its number.
-_RECORD = (*(f.name for f in fields(NewRecord) if f.name != "recorder_id"), "tags_complete")
+_RECORD = (
+    *(f.name for f in fields(NewRecord) if f.name != "recorder_id"),
+    *("tags_complete", "witnessed_from", "witnessed_to"),
+)
 _SIDECAR = ("record_id", "revision", "path", "sha256", "written_at")
 _ALERT = ("kind", "about", "severity", "visit_id", "record_id", "facts")
 

@@ -37,8 +37,10 @@ def upgrade() -> None:
     _make_alert()
     _make_interruption()
     _make_record_officer()
+    _make_review()
     _make_revision()
     _make_sidecar()
+    _make_clock_reading()
     _make_outbox()
 
 
@@ -506,6 +508,11 @@ RECORD: tuple[sa.Column[object], ...] = (
     sa.Column("time_basis", sa.String(length=128), nullable=False),
     sa.Column("time_flags", sa.JSON(), nullable=False),
     sa.Column("other_ends", sa.JSON(), nullable=False),
+    sa.Column("raw_from", TIME, nullable=True),
+    sa.Column("raw_to", TIME, nullable=True),
+    sa.Column("clock_offset_s", sa.Double(), nullable=True),
+    sa.Column("witnessed_from", TIME, nullable=True),
+    sa.Column("witnessed_to", TIME, nullable=True),
     sa.Column("party", sa.Text(), nullable=True),
     sa.Column("case_cause", sa.Text(), nullable=True),
     sa.Column("case_no", sa.String(length=128), nullable=True),
@@ -568,7 +575,9 @@ def _make_record() -> None:
         sa.UniqueConstraint("footage_id", name=op.f("uq_record_footage_id")),
     )
     op.create_index(op.f("ix_record_case_no"), "record", ["case_no"], unique=False)
+    op.create_index(op.f("ix_record_exception_id"), "record", ["exception_id"], unique=False)
     op.create_index(op.f("ix_record_recorder_id_used_from"), "record", ["recorder_id", "used_from"], unique=False)
+    op.create_index(op.f("ix_record_recorder_id_witnessed_to"), "record", ["recorder_id", "witnessed_to"], unique=False)
     op.create_index(op.f("ix_record_session_id"), "record", ["session_id"], unique=False)
     op.create_index(op.f("ix_record_stored_at"), "record", ["stored_at"], unique=False)
     op.create_index(
@@ -581,6 +590,7 @@ def _make_record() -> None:
     )
     op.create_index(op.f("ix_record_used_from"), "record", ["used_from"], unique=False)
     op.create_index(op.f("ix_record_visit_id"), "record", ["visit_id"], unique=False)
+    op.create_index(op.f("ix_record_witnessed_to"), "record", ["witnessed_to"], unique=False)
 
 
 def _make_alert() -> None:
@@ -628,18 +638,35 @@ def _make_interruption() -> None:
     op.create_table(
         "interruption",
         sa.Column("id", KEY, nullable=False),
+        sa.Column("station_no", sa.String(length=64), nullable=False),
+        sa.Column("about", sa.String(length=255), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("recorder_id", KEY, nullable=True),
         sa.Column("case_no", sa.String(length=128), nullable=True),
+        sa.Column("cert_no", sa.String(length=64), nullable=True),
         sa.Column("before_record_id", KEY, nullable=True),
         sa.Column("after_record_id", KEY, nullable=True),
         sa.Column("from_at", TIME, nullable=False),
         sa.Column("to_at", TIME, nullable=True),
         sa.Column("severity", sa.String(length=16), nullable=False),
+        sa.Column("found_at", TIME, nullable=False),
         sa.Column("cause", sa.String(length=32), nullable=True),
         sa.Column("form", sa.String(length=16), nullable=True),
         sa.Column("position", sa.String(length=128), nullable=True),
+        sa.Column("doc_no", sa.String(length=128), nullable=True),
         sa.Column("signed_by", sa.JSON(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("decided_at", TIME, nullable=True),
+        sa.Column("decided_by", sa.String(length=128), nullable=True),
+        sa.CheckConstraint(
+            "cause IN ('equipment', 'weather', 'obstruction', 'other')", name=op.f("ck_interruption_cause")
+        ),
+        sa.CheckConstraint("form IN ('voice', 'written')", name=op.f("ck_interruption_form")),
+        sa.CheckConstraint("kind IN ('session', 'case')", name=op.f("ck_interruption_kind")),
+        sa.CheckConstraint(
+            "state IN ('open', 'explained', 'dismissed', 'withdrawn')", name=op.f("ck_interruption_state")
+        ),
         sa.ForeignKeyConstraint(
             ["after_record_id"], ["record.id"], name=op.f("fk_interruption_after_record_id_record")
         ),
@@ -648,8 +675,58 @@ def _make_interruption() -> None:
         ),
         sa.ForeignKeyConstraint(["recorder_id"], ["recorder.id"], name=op.f("fk_interruption_recorder_id_recorder")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_interruption")),
+        sa.UniqueConstraint("station_no", "about", name=op.f("uq_interruption_station_no_about")),
     )
     op.create_index(op.f("ix_interruption_case_no"), "interruption", ["case_no"], unique=False)
+    op.create_index(op.f("ix_interruption_recorder_id"), "interruption", ["recorder_id"], unique=False)
+    op.create_index(op.f("ix_interruption_state_from_at"), "interruption", ["state", "from_at"], unique=False)
+
+
+def _make_review() -> None:
+    op.create_table(
+        "review",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("station_no", sa.String(length=64), nullable=False),
+        sa.Column("recorder_id", KEY, nullable=True),
+        sa.Column("cert_no", sa.String(length=64), nullable=True),
+        sa.Column("case_no", sa.String(length=128), nullable=True),
+        sa.Column("record_id", KEY, nullable=True),
+        sa.Column("from_at", TIME, nullable=True),
+        sa.Column("to_at", TIME, nullable=True),
+        sa.Column("why", sa.String(length=128), nullable=False),
+        sa.Column("done_id", sa.BigInteger(), nullable=False),
+        sa.Column("asked_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_review_record_id_record")),
+        sa.ForeignKeyConstraint(["recorder_id"], ["recorder.id"], name=op.f("fk_review_recorder_id_recorder")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_review")),
+    )
+    op.create_index(op.f("ix_review_station_no_id"), "review", ["station_no", "id"], unique=False)
+
+
+def _make_clock_reading() -> None:
+    op.create_table(
+        "clock_reading",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("recorder_id", KEY, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("offset_s", sa.Double(), nullable=False),
+        sa.Column("evidence", sa.String(length=16), nullable=False),
+        sa.Column("at_least", sa.Boolean(), nullable=False),
+        sa.Column("set_after", sa.Boolean(), nullable=False),
+        sa.Column("visit_id", KEY, nullable=True),
+        sa.Column("record_id", KEY, nullable=True),
+        sa.Column("person", sa.String(length=128), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.CheckConstraint(
+            "evidence IN ('driver', 'clerk', 'gps', 'future_file')", name=op.f("ck_clock_reading_evidence")
+        ),
+        sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_clock_reading_record_id_record")),
+        sa.ForeignKeyConstraint(["recorder_id"], ["recorder.id"], name=op.f("fk_clock_reading_recorder_id_recorder")),
+        sa.ForeignKeyConstraint(["visit_id"], ["visit.id"], name=op.f("fk_clock_reading_visit_id_visit")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_clock_reading")),
+    )
+    op.create_index(op.f("ix_clock_reading_recorder_id_at"), "clock_reading", ["recorder_id", "at"], unique=False)
 
 
 def _make_record_officer() -> None:
