@@ -237,6 +237,33 @@ class WorkerDied(StoreError):
     hint = "What is stored is safe. Run the same command again; it goes on where it stopped."
 
 
+class ServiceAway(StoreError):
+    message = "the service does not answer at {control}"
+    hint = "Look at it and start it: systemctl status dockd, systemctl start dockd. Then run the command again."
+
+
+class ServiceRuns(StoreError):
+    message = "a service of this station runs already: it answers at {control}"
+    hint = "Look at it with: systemctl status dockd. A station has one service."
+
+
+class ServiceBusy(StoreError):
+    message = "the service has too many commands at work, or has just refused you too many"
+    hint = "Wait a minute, then run the command again."
+
+
+class ServiceLost(StoreError):
+    message = "the service ended before the command did"
+    hint = (
+        "What is stored is safe. See what was done (dockd visit list, dockd ledger head), then run the command again."
+    )
+
+
+class ServiceAtWork(StoreError):
+    message = "the service is at work on this station, and this can only be done without it"
+    hint = "Stop it (systemctl stop dockd), run the command as root, and start it again (systemctl start dockd)."
+
+
 class RegisterLocked(StoreError):
     message = "the register is locked by another program (waited {seconds} s)"
     hint = "Close the other program and run the same command again."
@@ -371,7 +398,7 @@ class ActRefused(Refused):
 
 class NotPermitted(Refused):
     message = "{person} may not do this ({action})"
-    hint = "Ask the person whose task it is."
+    hint = "Ask the person whose task it is. It is a task of the members of: {groups}"
 
 
 # --- a card that cannot be had -----------------------------------------------------------------
@@ -443,6 +470,11 @@ class BrokerFailed(CardNotOpened):
 class BrokerSilent(CardNotOpened):
     message = "the mount broker does not answer: {reason}"
     hint = "Look at: systemctl status dockd-mount.socket"
+
+
+class RegisterClosedToWriting(Refused):
+    message = "this command only reads, and may not change the register"
+    hint = "Please report it: a command that everybody may use tried to write. Nothing was changed."
 
 
 # --- configuration (7) ---------------------------------------------------------------------------

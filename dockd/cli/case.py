@@ -31,7 +31,7 @@ def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> 
     from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
-    report = import_cases(station, file, strict=strict)
+    report = import_cases(station, invocation.handed(file), strict=strict)
     rejudge(station)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)

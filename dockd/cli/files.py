@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 
+from dockd.cli.invocation import Invocation
 from dockd.errors import ExportUnwritable
 
 
-def write_out(file: str, data: bytes) -> None:
-    """``data`` at ``file`` or, for ``-``, on standard output. Raises ExportUnwritable."""
+def write_out(invocation: Invocation, file: str, data: bytes) -> None:
+    """``data`` at the caller's ``file`` or, for ``-``, on standard output. Raises ExportUnwritable."""
     if file == "-":
         to_stdout(data)
         return
     from dockd.export.atomic import publishing
 
-    with publishing(os.path.realpath(file)) as draft:
+    with invocation.delivering(file) as target, publishing(os.path.realpath(target)) as draft:
         draft.write(data)
 
 

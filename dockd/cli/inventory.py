@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +38,7 @@ def inventory() -> None:
 def export(invocation: Invocation, file: str | None, since: str | None, name: str | None, as_json: bool) -> None:
     from dockd.cli.files import to_stdout
     from dockd.cli.output import print_summary
+    from dockd.export import datapackage
     from dockd.export.inventory import export_inventory, write_inventory
 
     if file == "-" and as_json:
@@ -49,7 +51,11 @@ def export(invocation: Invocation, file: str | None, since: str | None, name: st
         return
     if file is None:
         _make_folder(os.path.dirname(path))
-    done = export_inventory(station.register, station.zone, os.path.abspath(file or path), wanted)
+        done = export_inventory(station.register, station.zone, path, wanted)
+    else:
+        with invocation.delivering(file, beside=datapackage.NAME) as target:
+            done = export_inventory(station.register, station.zone, target, wanted)
+        done = replace(done, path=os.path.realpath(invocation.absolute(file)))
     summary: dict[str, Any] = {"path": done.path, "rows": done.rows, "bytes": done.bytes, "sha256": done.sha256}
     lines = [(_("file"), done.path), (_("rows"), done.rows), (_("bytes"), done.bytes), ("SHA-256", done.sha256)]
     print_summary(summary, lines, as_json=as_json)

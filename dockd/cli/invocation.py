@@ -1,4 +1,6 @@
-"""One call of ``dockd``: which configuration, which clock, who calls.
+"""One call of ``dockd``: which configuration, which clock, who calls and what is his.
+
+In the service a call has a ``caller``: another person, elsewhere, whose role is asked and whose files are his.
 
 A command ends by returning (done), by returning or exiting with an ``Exit`` code, or by
 raising a DockdError, which ``main`` prints in the station's language.
@@ -8,19 +10,23 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
-from dockd.errors import BadValue
+from dockd.errors import BadValue, NotPermitted
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
+    from dockd.register.csvfile import Readable
     from dockd.register.station import Station
+    from dockd.service.person import Person
+    from dockd.service.served import Caller
     from dockd.settings import Settings
 
 DEFAULT_CONFIG = Path("/etc/dockd/dockd.yaml")
@@ -42,6 +48,8 @@ class Invocation:
 
     config: Path | None
     now: Callable[[], datetime] = utc_now
+    caller: Caller | None = None
+    _reads_only: bool = False
     _settings: Settings | None = field(default=None, repr=False)
     _station: Station | None = field(default=None, repr=False)
 
@@ -58,17 +66,65 @@ class Invocation:
             self._settings = load_settings(self.file)
         return self._settings
 
+    def settings_on_file(self) -> Settings:
+        """The configuration as its file says it now, which a running service may not have taken. Raises likewise."""
+        if self.caller is None:
+            return self.settings()
+        from dockd.settings import load_settings
+
+        return load_settings(self.file)
+
     def station(self) -> Station:
         """The open station; it is closed when the command ends. Raises what ``open_station`` raises."""
         if self._station is None:
             from dockd.register.station import open_station
 
             self._station = open_station(self.settings(), now=self.now, actor=self.actor)
+            if self._reads_only:
+                self._station.register.forbid_writing()
         return self._station
+
+    def permit(self, command: str, said: Mapping[str, Any]) -> None:
+        """Returns where the caller may do ``command`` with these parameters: everybody, on a station of his own.
+
+        Raises NotPermitted otherwise, with a line in the ledger. What every role may do cannot write.
+        """
+        if self.caller is None:
+            return
+        from dockd.service.roles import action_of, may, may_write
+
+        action, roles = action_of(command, said), self.caller.person.roles
+        if not may(roles, action):
+            self._refuse(self.caller.person, action)
+        self._reads_only = not may_write(roles, action)
+
+    def _refuse(self, person: Person, action: str) -> NoReturn:
+        from dockd.register import ledger
+        from dockd.service.roles import RUNNING, TABLE
+
+        groups = sorted(role.group for role in TABLE.get(action, RUNNING))
+        try:
+            station = self.station()
+            with station.register.write() as session:
+                ledger.append(
+                    session,
+                    station_no=station.station_no,
+                    kind="command.refused",
+                    subject=person.actor,
+                    data={"action": action, "roles": sorted(person.roles)},
+                    at=self.now(),
+                    actor=person.actor,
+                )
+            station.mirror_ledger()
+        finally:
+            # whatever became of the line, nobody does what he may not
+            raise NotPermitted(person=person.login, action=action, groups=", ".join(groups))
 
     @property
     def actor(self) -> str:
         """The caller as the ledger names people."""
+        if self.caller:
+            return self.caller.person.actor
         return f"person:{_login_name(os.environ)}"
 
     def parse_time(self, text: str) -> datetime:
@@ -84,11 +140,55 @@ class Invocation:
         """An aware ``time`` in the station's zone, where its settings are known."""
         return time.astimezone(self._settings.zone) if self._settings and time.tzinfo else time
 
+    # --- the caller's own files ---------------------------------------------------------------------------
+
+    def absolute(self, path: str) -> str:
+        """``path`` of the caller's, absolute."""
+        return self.caller.absolute(path) if self.caller else os.path.abspath(path)
+
+    def handed(self, path: Path) -> Readable:
+        """The caller's file, to be read with the caller's rights."""
+        return Handed(path, self.caller) if self.caller else path
+
+    @contextmanager
+    def delivering(self, path: str, *, beside: str | None = None) -> Iterator[str]:
+        """Where the block is to write what the caller wants at ``path``, and the package ``beside`` it.
+
+        With a caller elsewhere that is a place that vanishes, from which both are delivered when the
+        block ends well. Raises ExportUnwritable.
+        """
+        if self.caller is None:
+            yield self.absolute(path)
+            return
+        from dockd.service.delivery import delivering
+
+        with delivering(self.caller, path, beside) as place:
+            yield place
+
     def close(self) -> None:
         """Let go of the register."""
         if self._station is not None:
             self._station.close()
             self._station = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A file of a caller elsewhere, as far as a reader of ``Path`` needs it."""
+
+    path: Path
+    caller: Caller
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def open(self, mode: Literal["rb"]) -> IO[bytes]:
+        """Raises OSError as opening it there does."""
+        return os.fdopen(self.caller.open(str(self.path)), mode)
+
+    def __str__(self) -> str:
+        return str(self.path)
 
 
 def _login_name(environ: Mapping[str, str]) -> str:

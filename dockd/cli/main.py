@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,10 @@ from dockd.cli.invocation import Invocation, config_file, utc_now
 from dockd.cli.output import say
 from dockd.errors import Bug, DockdError, Exit
 from dockd.locale import N_, _, choose_language, configured_language, use_language
+
+if TYPE_CHECKING:
+    from dockd.service.served import Caller
+    from dockd.settings import Settings
 
 INTERRUPTED = 130
 PIPE_CLOSED = 141
@@ -101,7 +105,22 @@ def spoken(command: click.Command) -> click.Command:
     command.params = [_spoken_parameter(parameter) for parameter in command.params]
     if isinstance(command, click.Group):
         command.commands = {name: spoken(below) for name, below in command.commands.items()}
+    elif command.callback:
+        command.callback = _permitted(command.callback)
     return command
+
+
+def _permitted(carry_out: Callable[..., Any]) -> Callable[..., Any]:
+    """``carry_out``, after the caller was found to have the right to it."""
+
+    def ask_first(*args: Any, **said: Any) -> Any:
+        context = click.get_current_context()
+        invocation = context.find_object(Invocation)
+        if invocation:
+            invocation.permit(context.command_path.partition(" ")[2], context.params)
+        return carry_out(*args, **said)
+
+    return ask_first
 
 
 def _spoken_parameter(parameter: click.Parameter) -> click.Parameter:
@@ -129,7 +148,9 @@ def _spoken_parameter(parameter: click.Parameter) -> click.Parameter:
 @click.pass_context
 def dockd(ctx: click.Context, config: Path | None, lang: str | None) -> None:
     del lang  # read by speak(), before any text was made
-    ctx.find_object(Invocation).config = config  # type: ignore[union-attr]
+    invocation = ctx.find_object(Invocation)
+    if invocation and invocation.caller is None:  # the service's configuration is not its callers' to choose
+        invocation.config = config
 
 
 def main() -> None:
@@ -137,22 +158,36 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A name in Chinese must come out whole under LC_ALL=C too.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    code = run(sys.argv[1:])
+    sys.exit(flushed(run(sys.argv[1:])))
+
+
+def flushed(code: int) -> int:
+    """The exit code once standard output has taken everything, or the one that says that it did not."""
     try:
         sys.stdout.flush()
     except OSError:
         # Nobody takes what is still held: the interpreter must not fail on it once more and end with 120.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = code or Exit.CANNOT_STORE
-    sys.exit(code)
+        return code or Exit.CANNOT_STORE
+    return code
 
 
-def run(argv: Sequence[str], *, now: Callable[[], datetime] = utc_now) -> int:
-    """Carry out one call and return its exit code. Nothing is raised."""
+def run(
+    argv: Sequence[str],
+    *,
+    now: Callable[[], datetime] = utc_now,
+    caller: Caller | None = None,
+    settings: Settings | None = None,
+) -> int:
+    """Carry out one call and return its exit code. Nothing is raised.
+
+    Without a ``caller`` it is this process's own, and goes to the service where the station is an installed one;
+    with one it is his, in the service, and ``settings`` are those in force.
+    """
     speak(argv, os.environ)
-    invocation = Invocation(config=None, now=now)
+    invocation = Invocation(config=settings.file if settings else None, now=now, caller=caller, _settings=settings)
     try:
-        return _carry_out(argv, invocation)
+        return _pass_on(argv, invocation) if caller is None else _carry_out(argv, invocation)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except click.UsageError as error:
@@ -171,24 +206,43 @@ def run(argv: Sequence[str], *, now: Callable[[], datetime] = utc_now) -> int:
         invocation.close()
 
 
+def _pass_on(argv: Sequence[str], invocation: Invocation) -> int:
+    """To the service of an installed station, or here."""
+    from dockd.service.client import Call, control_of, pass_on
+
+    config, _asked, command = _glance(argv)
+    file = config_file(Path(config) if config else None, os.environ)
+    control = control_of(file, argv, command)
+    if control is None:
+        return _carry_out(argv, invocation)
+
+    def owner() -> int:
+        from dockd.service.alone import owner_of
+
+        invocation.config = file
+        return owner_of(invocation.settings())
+
+    return pass_on(control, Call(argv, os.environ), owner=owner, file=file)
+
+
 def speak(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """Choose the language before any help is made: the call's own words and a glance at the configuration decide."""
-    config, asked = _glance(argv)
+    config, asked, _command = _glance(argv)
     file = config_file(Path(config) if config else None, environ)
     chosen = choose_language(environ, asked=asked, configured=configured_language(file))
     use_language(chosen)
     click_speaks(chosen)
 
 
-def _glance(argv: Sequence[str]) -> tuple[str | None, str | None]:
-    """``-c`` and ``--lang`` as they stand before the command; anything odd is left to the parser."""
+def _glance(argv: Sequence[str]) -> tuple[str | None, str | None, str | None]:
+    """``-c`` and ``--lang`` as they stand before the command, and the command; anything odd is left to the parser."""
     found: dict[str, str] = {}
     words = iter(argv)
     for word in words:
         if not word.startswith("-"):
-            break
+            return found.get("config"), found.get("lang"), word
         found.update(_option(word, words))
-    return found.get("config"), found.get("lang")
+    return found.get("config"), found.get("lang"), None
 
 
 def _option(word: str, rest: Iterator[str]) -> dict[str, str]:

@@ -45,7 +45,7 @@ def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> 
     from dockd.register.imports import import_officers
 
     station = invocation.station()
-    report = import_officers(station, file, strict=strict)
+    report = import_officers(station, invocation.handed(file), strict=strict)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
-from dockd.errors import Exit
+from dockd.errors import Exit, ServiceAtWork
 from dockd.locale import N_, _
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ NOT_BACK = {
 def rebuild(invocation: Invocation, as_json: bool) -> None:
     from dockd.visit.rebuild import rebuild_register
 
+    if invocation.caller and invocation.caller.running:
+        raise ServiceAtWork  # whose register would be moved away from under it
     settings = invocation.settings()
     with _counter(quiet=as_json or not sys.stderr.isatty()) as on_lines:
         done = rebuild_register(settings, now=invocation.now(), actor=invocation.actor, on_lines=on_lines)

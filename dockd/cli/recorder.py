@@ -116,7 +116,7 @@ def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> 
     from dockd.register.imports import import_recorders
 
     station = invocation.station()
-    report = import_recorders(station, file, strict=strict)
+    report = import_recorders(station, invocation.handed(file), strict=strict)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
 

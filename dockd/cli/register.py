@@ -33,7 +33,7 @@ def export(invocation: Invocation, name: str, file: str, headers: str | None, as
     chinese = (headers or look.headers) == "zh"
     words: Literal["en", "zh"] = "zh" if chinese else "en"
     data, rows = render_register(station.register, name, headers=words, bom=look.bom, zone=station.zone)
-    write_out(file, data)
+    write_out(invocation, file, data)
     if file != "-":
         summary = {"register": name, "path": file, "rows": rows, "bytes": len(data)}
         lines = ((_("file"), file), (_("rows"), rows), (_("bytes"), len(data)))

@@ -99,7 +99,7 @@ def _all_checks(invocation: Invocation) -> Iterator[Check]:
     from dockd.cli.checks import failed, surroundings, survey
 
     try:
-        settings = invocation.settings()
+        settings = invocation.settings_on_file()
     except DockdError as error:
         yield failed("configuration", error)
         yield from surroundings()

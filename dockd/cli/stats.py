@@ -67,7 +67,7 @@ def _write(invocation: Invocation, file: str, found: Statistics, names: Mapping[
 
     settings = invocation.settings()
     look = settings.inventory
-    write_out(file, render_statistics(found, names, headers=look.headers, bom=look.bom, zone=settings.zone))
+    write_out(invocation, file, render_statistics(found, names, headers=look.headers, bom=look.bom, zone=settings.zone))
 
 
 def _print_json(month: str | None, period: Period, found: Statistics, names: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ def build(invocation: Invocation, folder: Path, as_json: bool) -> None:
     built = build_view(
         station.register,
         station.store,
-        folder,
+        Path(invocation.absolute(str(folder))),
         station_no=station.station_no,
         zone=station.zone,
         language=station.settings.agency.language,

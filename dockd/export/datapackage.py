@@ -45,11 +45,27 @@ def describe_beside(
         "hash": f"sha256:{sha256}",
         "schema": table_schema(columns, headers=headers),
     }
+    return add_resource(folder, resource)
+
+
+def add_resource(folder: str, resource: dict[str, Any]) -> str:
+    """The package in ``folder`` holds ``resource`` too, durably; returns its path. Raises ExportUnwritable."""
     with _one_writer(folder):
         package = _merged(_existing(folder), resource, folder)
         with publishing(os.path.join(folder, NAME)) as draft:
             draft.write((json.dumps(package, ensure_ascii=False, indent=2) + "\n").encode())
     return os.path.join(folder, NAME)
+
+
+def resources(package: bytes) -> list[dict[str, Any]]:
+    """What the package whose bytes these are describes. Raises ValueError for what is none."""
+    found: Any = json.loads(package)
+    described = found.get("resources") if isinstance(found, dict) else None
+    if not isinstance(described, list) or not all(
+        isinstance(r, dict) and {"name", "path"} <= r.keys() for r in described
+    ):
+        raise ValueError("it is not a data package")
+    return described
 
 
 def require_mergeable(folder: str) -> None:

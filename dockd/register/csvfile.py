@@ -13,8 +13,7 @@ import io
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 from dockd.errors import NotACsv
 from dockd.locale import _
@@ -77,7 +76,18 @@ class _Header:
     ignored: tuple[str, ...]
 
 
-def read_sheet(path: Path, columns: Sequence[Column]) -> Sheet:
+class Readable(Protocol):
+    """A file to be imported: a ``Path``, or what somebody hands over from elsewhere. ``str`` is its whole name."""
+
+    @property
+    def name(self) -> str:
+        """Without its folder."""
+
+    def open(self, mode: Literal["rb"]) -> IO[bytes]:
+        """Raises OSError."""
+
+
+def read_sheet(path: Readable, columns: Sequence[Column]) -> Sheet:
     """The file at ``path`` as a sheet. Raises NotACsv where it cannot be opened or is no table with these columns."""
     try:
         with path.open("rb") as file:

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,7 @@ from dockd.errors import BadValue, WrongUse
 from dockd.locale import _
 from dockd.nouns import Officer, Recorder
 from dockd.register.cases import CaseLine, check_line, put_case_lines
-from dockd.register.csvfile import BadLine, Column, Line, Sheet, read_sheet
+from dockd.register.csvfile import BadLine, Column, Line, Readable, Sheet, read_sheet
 from dockd.register.officers import cert_no_twins, check_officer, put_officers, unknown_officers
 from dockd.register.recorders import check_recorder, device_no_twins, put_recorders
 from dockd.register.station import Station
@@ -92,7 +91,7 @@ class _Taken(Generic[T]):
     value: T
 
 
-def import_officers(station: Station, path: Path, *, strict: bool = False) -> ImportReport:
+def import_officers(station: Station, path: Readable, *, strict: bool = False) -> ImportReport:
     """Registers and changes the officers of a CSV. Raises NotACsv and a StoreError."""
     sheet = read_sheet(path, OFFICER_COLUMNS)
     taken, bad = _understand(sheet, _officer)
@@ -106,7 +105,7 @@ def import_officers(station: Station, path: Path, *, strict: bool = False) -> Im
     return _report(path, sheet, _write(station, taken, bad, strict, admit, put_officers), bad)
 
 
-def import_recorders(station: Station, path: Path, *, strict: bool = False) -> ImportReport:
+def import_recorders(station: Station, path: Readable, *, strict: bool = False) -> ImportReport:
     """Registers and changes the recorders of a CSV. Raises NotACsv and a StoreError."""
     sheet = read_sheet(path, RECORDER_COLUMNS)
     taken, bad = _understand(sheet, _recorder)
@@ -122,7 +121,7 @@ def import_recorders(station: Station, path: Path, *, strict: bool = False) -> I
     return _report(path, sheet, counts, bad, _unknown(station, owners))
 
 
-def import_cases(station: Station, path: Path, *, strict: bool = False) -> ImportReport:
+def import_cases(station: Station, path: Readable, *, strict: bool = False) -> ImportReport:
     """Registers and changes the cases of a CSV, several lines a case. Raises NotACsv and a StoreError.
 
     Times without an offset are in the station's zone. A line that contradicts an earlier one of
@@ -187,7 +186,7 @@ def _unknown(station: Station, cert_nos: Iterable[str]) -> tuple[str, ...]:
 
 
 def _report(
-    path: Path, sheet: Sheet, counts: Counts, bad: Sequence[BadLine], unknown: tuple[str, ...] = ()
+    path: Readable, sheet: Sheet, counts: Counts, bad: Sequence[BadLine], unknown: tuple[str, ...] = ()
 ) -> ImportReport:
     return ImportReport(
         file=str(path),

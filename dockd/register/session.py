@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from dockd.errors import (
     DockdError,
     RegisterAbsent,
+    RegisterClosedToWriting,
     RegisterCorrupt,
     RegisterNotEmpty,
     RegisterOutdated,
@@ -70,6 +71,7 @@ class Register:
             self._writing = sqlite_engine(self.path, wait_s, begin="BEGIN IMMEDIATE")
             self._engines = (self._reading, self._writing)
         self._pid = os.getpid()
+        self._forbidden = False
 
     @property
     def shown(self) -> str:
@@ -93,6 +95,8 @@ class Register:
         On SQLite the block begins when no other writer is at work. Raises RegisterLocked after
         ``wait_s`` seconds, RegisterUnreachable, RegisterCorrupt or a StoreError; then nothing was written.
         """
+        if self._forbidden:
+            raise RegisterClosedToWriting
         self._notice_fork()
         with (
             self._telling(writing=True),
@@ -101,6 +105,10 @@ class Register:
         ):
             session.connection()  # take the writer's turn now, so that waiting happens in one place
             yield session
+
+    def forbid_writing(self) -> None:
+        """From now on ``write`` raises RegisterClosedToWriting: whoever has this register may only read."""
+        self._forbidden = True
 
     def close(self) -> None:
         """Every connection is closed; the register can be used again afterwards (connections are made anew)."""

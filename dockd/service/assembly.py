@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dockd.broker.wire import SOCKET
+from dockd.service.control import Control
 from dockd.service.crew import Crew
 from dockd.service.foundation import Foundation
 from dockd.service.loop import Loop
@@ -18,8 +19,14 @@ from dockd.service.udev import Source, Udev
 from dockd.service.visits import Visits
 from dockd.settings import Settings
 
-WARM = ("dockd.service.attendance", "dockd.service.errands", "dockd.service.unlocking")
-"""What workers need: the nursery loads it once, so that no plug-in waits for it."""
+WARM = (
+    "dockd.service.attendance",
+    "dockd.service.errands",
+    "dockd.service.unlocking",
+    "dockd.service.served",
+    "dockd.cli.main",
+)
+"""What workers need: the nursery loads it once, so that no plug-in and no command waits for it."""
 
 
 def assemble(
@@ -45,4 +52,4 @@ def assemble(
 def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
     """The parts that ``settings`` ask for."""
     visits = Visits(source, settings, broker=broker)
-    return [Foundation(visits.begin), visits]
+    return [Foundation(visits.begin), visits, Control()]

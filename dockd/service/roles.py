@@ -60,20 +60,22 @@ TABLE: Mapping[str, frozenset[Role]] = {
     for roles, names in (
         (READING, (
             "check", "status", "mounts", "identify", "stats",
-            "recorder list", "recorder show", "officer list", "officer show", "case list", "case show",
-            "exception list", "visit list", "visit show", "record list", "record show", "record history", "alert list",
+            "recorder list", "recorder show", "recorder due", "officer list", "officer show",
+            "case list", "case show", "matter list", "exception list",
+            "visit list", "visit show", "record list", "record show", "record history", "alert list",
             "matter list", "inventory export FILE", "register export", "ledger verify", "ledger head",
         )),
         (DAILY, (
             "offload", "record tag", "case import", "case close", "case renumber", "alert ack", "alert close",
-            "exception add", "exception return", "inventory export", "view build", "verify",
+            "exception add", "exception return", "inventory export", "verify",
             "recorder issue", "recorder return", "recorder inspect", "recorder fault",
         )),
         (KEEPING, (
-            "recorder add", "recorder import", "recorder repair", "recorder maintain", "recorder retire",
-            "officer add", "officer import", "exception confirm",
+            "recorder add", "recorder import", "recorder change", "recorder repair", "recorder maintain",
+            "recorder restore", "recorder retire", "officer add", "officer import", "exception confirm",
         )),
-        (RUNNING, ("check --migrate", "rebuild")),
+        # "view build": it writes where its caller says, with the rights of the service
+        (RUNNING, ("check --migrate", "rebuild", "view build")),
     )
     for name in names
 }

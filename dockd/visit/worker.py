@@ -36,9 +36,10 @@ class OwnerGone(BaseException):
 
 
 class Lifeline:
-    """The worker's end of the owner's pipe; any thread may ask."""
+    """The worker's end of the owner's pipe, ``fd``; any thread may ask."""
 
     def __init__(self, fd: int) -> None:
+        self.fd = fd
         self._poll = poll()
         self._poll.register(fd, POLLIN | POLLHUP)
         self._one_by_one = threading.Lock()  # a poll object refuses two threads at once
