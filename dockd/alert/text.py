@@ -90,6 +90,10 @@ _TEMPLATES = {
     "copy_differs": _FILES,
     "not_a_file_on_card": _FILES,
     "unassigned": N_("Recorder {recorder}, visit {visit}: recordings without an officer. List them: {unassigned}"),
+    "untagged": N_(
+        "Recorder {recorder}, visit {visit}: {count} recordings stored since {stored} still lack items of article 27. "
+        "List them: {incomplete}"
+    ),
     "owner_conflict": N_(
         "Recorder {recorder}, visit {visit}: custody and file name name different officers. List them: {unassigned}"
     ),
@@ -152,6 +156,7 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "detail": f"({facts['reason']})" if facts.get("reason") else "",
         "records": f"dockd record list --visit {alert.visit_id or '…'}",
         "unassigned": "dockd record list --unassigned",
+        "incomplete": f"dockd record list --incomplete --visit {alert.visit_id or '…'}",
         "need": str(facts.get("need") or unknown),
         "free": str(facts.get("free") or unknown),
         "reserve": str(facts.get("reserve") or unknown),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,10 +44,23 @@ def record() -> None:
 @click.option("--case", "case_no", metavar="NO", help=N_("of this case"))
 @click.option("--officer", metavar="CERT_NO", help=N_("that name this officer"))
 @click.option("--device-no", metavar="N", help=N_("of this recorder"))
+@click.option("--officer-name", metavar="TEXT", help=N_("that name an officer whose name contains this text"))
+@click.option("--title", metavar="TEXT", help=N_("whose title contains this text"))
 @click.option("--party", metavar="TEXT", help=N_("whose party contains this text"))
+@click.option("--cause", metavar="TEXT", help=N_("whose cause of action contains this text"))
+@click.option("--matter", metavar="TEXT", help=N_("whose matter contains this text"))
+@click.option("--place", metavar="TEXT", help=N_("whose place contains this text"))
+@click.option("--act-type", metavar="WORD", help=N_("of this kind of act"))
+@click.option("--stage", metavar="WORD", help=N_("of this stage"))
+@click.option("--class", "retention_class", metavar="NAME", help=N_("of this retention class"))
+@click.option("--late", type=_YES_NO, help=N_("stored too late, or in time"))
+@click.option("--evidence", "is_evidence", type=_YES_NO, help=N_("used as evidence, or not"))
+@click.option("--incomplete", is_flag=True, help=N_("that lack an item of article 27"))
+@click.option("--no-case", "without_case", is_flag=True, help=N_("without a case"))
 @click.option("--from", "used_from", metavar="T", help=N_("in use at or after this time"))
 @click.option("--to", "used_to", metavar="T", help=N_("in use at or before this time"))
 @click.option("--visit", "visit_id", type=int, metavar="ID", help=N_("of this visit"))
+@click.option("--session", "session_id", type=int, metavar="ID", help=N_("of this session"))
 @click.option("--media", metavar="TYPE", help=N_("of this kind: video, audio, photo, log …"))
 @click.option("--limit", type=click.IntRange(1), metavar="COUNT", help=N_("at most so many"))
 @click.option("--after", type=int, default=0, metavar="ID", help=N_("only those after this record"))
@@ -57,12 +71,16 @@ def list_(invocation: Invocation, /, limit: int | None, after: int, as_json: boo
 
     station = invocation.station()
     wanted = _filter(invocation, station, conditions)
+    now = station.now()
     if as_json:
-        _print_array(_found(station, wanted, limit, after))
+        _print_array(_found(station, wanted, limit, after), now)
         return
     shown = limit or _SCREEN
     rows = list(_found(station, wanted, shown + 1, after))
-    print_listing([_row(r) for r in rows[:shown]], _columns(), as_json=False)
+    if wanted.unassigned or wanted.without_case:
+        print_listing([_waiting(r, now) for r in rows[:shown]], _waiting_columns(), as_json=False)
+    else:
+        print_listing([_row(r, now) for r in rows[:shown]], _columns(), as_json=False)
     if len(rows) > shown:
         say(
             _("There are more: --after {record_id}, --limit or --json show them.").format(
@@ -73,15 +91,19 @@ def list_(invocation: Invocation, /, limit: int | None, after: int, as_json: boo
 
 def _filter(invocation: Invocation, station: Station, said: Mapping[str, Any]) -> RecordFilter:
     from dockd.nouns import MediaType
+    from dockd.register.cases import find_case
     from dockd.register.records import RecordFilter
 
     times = {name: invocation.parse_time(said[name]) if said[name] else None for name in ("used_from", "used_to")}
+    yes_no = {name: said[name] and said[name] == "yes" for name in ("late", "is_evidence")}
     media = said["media"]
     if media is not None and media not in list(MediaType):
         raise BadValue(what="--media", value=media, expected=", ".join(MediaType))
     with station.register.read() as session:
         _require_known(session, said)
-    return RecordFilter(**{**said, **times, "media": MediaType(media) if media else None})
+        case = find_case(session, said["case_no"]) if said["case_no"] else None
+    said = {**said, "case_no": case.case_no if case else None}  # whichever of its numbers was given
+    return RecordFilter(**{**said, **times, **yes_no, "media": MediaType(media) if media else None})
 
 
 def _require_known(session: Session, said: Mapping[str, Any]) -> None:
@@ -113,19 +135,45 @@ def _found(station: Station, wanted: RecordFilter, limit: int | None, after: int
         left = None if left is None else left - len(page)
 
 
-def _print_array(records: Iterator[Record]) -> None:
+def _print_array(records: Iterator[Record], now: datetime) -> None:
     """One JSON array, written as it is read: a register of years is not held in memory."""
     from dockd.cli.output import jsonable
 
     separator = "[\n"
     for found in records:
-        print(separator, json.dumps(jsonable(_row(found)), ensure_ascii=False), sep="", end="")
+        print(separator, json.dumps(jsonable(_row(found, now)), ensure_ascii=False), sep="", end="")
         separator = ",\n"
     print("[]" if separator == "[\n" else "\n]")
 
 
-def _row(found: Record) -> dict[str, Any]:
-    return asdict(found)
+def _row(found: Record, now: datetime) -> dict[str, Any]:
+    """The record; ``waiting_s``: for how long it has been waiting for its officer or its case."""
+    waits = found.media_type.is_recording and not (found.officers and found.case_no)
+    return asdict(found) | {"waiting_s": int((now - found.stored_at).total_seconds()) if waits else None}
+
+
+def _waiting(found: Record, now: datetime) -> dict[str, Any]:
+    """A row of the table of what waits for a person."""
+    return _row(found, now) | {"waiting": _span(now - found.stored_at)}
+
+
+def _span(age: timedelta) -> str:
+    return _("{days} d {hours} h").format(days=age.days, hours=age.seconds // 3600)
+
+
+def _waiting_columns() -> tuple[tuple[str, str], ...]:
+    return (
+        ("record_id", _("record")),
+        ("file_no", _("file number")),
+        ("device_no", _("recorder")),
+        ("used_from", _("used from")),
+        ("used_to", _("used to")),
+        ("owner_state", _("state")),
+        ("officers", _("officers")),
+        ("officer_candidates", _("possible officers")),
+        ("case_candidates", _("possible cases")),
+        ("waiting", _("waiting")),
+    )
 
 
 def _columns() -> tuple[tuple[str, str], ...]:
@@ -155,10 +203,11 @@ def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
     from dockd.cli.output import print_summary
     from dockd.register.records import places_of
 
-    with invocation.station().register.read() as session:
+    station = invocation.station()
+    with station.register.read() as session:
         found = _find(session, record_id)
         places = places_of(session, found.footage_id)
-    row = _row(found) | {"locations": [asdict(place) for place in places]}
+    row = _row(found, station.now()) | {"locations": [asdict(place) for place in places]}
     lines = [(name, value) for name, value in row.items() if name != "locations"]
     lines += [(_("file in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
     print_summary(row, lines, as_json=as_json)

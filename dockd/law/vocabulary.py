@@ -230,6 +230,12 @@ def term_of(terms: Mapping[str, Term], word: str | None) -> Term | None:
     return next((t for t in terms.values() if said in (t.code, t.zh, t.en)), None) if said else None
 
 
+def term_words(terms: Mapping[str, Term], word: str | None) -> tuple[str, ...]:
+    """Every wording under which a register may hold what ``word`` means; the word itself where it is nobody's."""
+    term = term_of(terms, word)
+    return (term.code, term.zh, term.en) if term else ((word,) if word else ())
+
+
 def method_of(media: MediaType) -> Term | None:
     """方式 of article 28(2) for a recording; None for what is no recording."""
     return METHODS.get(media.value)

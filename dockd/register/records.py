@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from dockd.errors import UnknownNumber
 from dockd.law.completeness import tags_complete
+from dockd.law.vocabulary import ACT_TYPES, STAGES, term_words
 from dockd.locale import _
 from dockd.nouns import LateKind, MediaType, OwnerState, Place
 from dockd.register import ledger
@@ -25,6 +26,7 @@ from dockd.register.tables import (
     EventRow,
     FootageRow,
     LocationRow,
+    OfficerRow,
     RecorderRow,
     RecordOfficerRow,
     RecordRow,
@@ -198,6 +200,19 @@ class RecordFilter:
     used_to: datetime | None = None
     visit_id: int | None = None
     media: MediaType | None = None
+    title: str | None = None
+    cause: str | None = None
+    officer_name: str | None = None
+    matter: str | None = None
+    place: str | None = None
+    act_type: str | None = None
+    stage: str | None = None
+    retention_class: str | None = None
+    session_id: int | None = None
+    late: bool | None = None
+    is_evidence: bool | None = None
+    incomplete: bool = False
+    without_case: bool = False
 
 
 # What a revision may change. Names, bytes, places and times of storing never change.
@@ -468,8 +483,47 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
         None if wanted.visit_id is None else RecordRow.visit_id == wanted.visit_id,
         None if wanted.media is None else RecordRow.media_type == wanted.media.value,
         RecordRow.id.in_(_waiting()) if wanted.unassigned else None,
+        *_by_words(wanted),
+        None if wanted.session_id is None else RecordRow.session_id == wanted.session_id,
+        None if wanted.late is None else RecordRow.late.is_(wanted.late),
+        None if wanted.is_evidence is None else RecordRow.is_evidence.is_(wanted.is_evidence),
+        RecordRow.tags_complete.is_(False) & _is_recording() if wanted.incomplete else None,
+        RecordRow.case_no.is_(None) & _is_recording() if wanted.without_case else None,
     ]
     return [condition for condition in said if condition is not None]
+
+
+def _by_words(wanted: RecordFilter) -> list[ColumnElement[bool] | None]:
+    """Conditions on text: a part of it for what people write, the whole of it for a vocabulary's code."""
+    parts = {
+        RecordRow.title: wanted.title,
+        RecordRow.case_cause: wanted.cause,
+        RecordRow.matter: wanted.matter,
+        RecordRow.place: wanted.place,
+    }
+    codes = {
+        RecordRow.act_type: term_words(ACT_TYPES, wanted.act_type),
+        RecordRow.stage: term_words(STAGES, wanted.stage),
+    }
+    return [
+        *(column.contains(text, autoescape=True) for column, text in parts.items() if text is not None),
+        *(column.in_(words) for column, words in codes.items() if words),
+        None if wanted.retention_class is None else RecordRow.retention_class == wanted.retention_class,
+        None if wanted.officer_name is None else RecordRow.id.in_(_called(wanted.officer_name)),
+    ]
+
+
+def _is_recording() -> ColumnElement[bool]:
+    return RecordRow.media_type.in_([media.value for media in MediaType if media.is_recording])
+
+
+def _called(name: str) -> Select[int]:
+    """Records that name an officer whose name contains this text."""
+    return (
+        select(RecordOfficerRow.record_id)
+        .join(OfficerRow, OfficerRow.cert_no == RecordOfficerRow.cert_no)
+        .where(OfficerRow.name.contains(name, autoescape=True))
+    )
 
 
 def _waiting() -> Select[int]:

@@ -526,6 +526,7 @@ class RecordRow(Table):
         Index(None, "case_no"),
         Index(None, "used_from"),
         Index(None, "stored_at"),
+        Index(None, "tags_complete", "stored_at"),
         Index(None, "visit_id"),
         Index(None, "exception_id"),
         Index(

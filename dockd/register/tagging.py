@@ -83,6 +83,8 @@ def tag_record(
         reviews.ask_review(session, [Concerned(record_id=record_id)], why="tagged", at=at)
     if revision is not None and "officers" in said:
         settle_owner(session, record, at=at, actor=actor)
+    if revision is not None:
+        settle_untagged(session, record.visit_id, station_no=record.station_no, at=at)
     return Tagged(record_id, record.file_no, revision, record.visit_id)
 
 
@@ -133,3 +135,21 @@ def settle_owner(session: Session, record: Record, *, at: datetime, actor: str) 
                 at=at,
                 actor=actor,
             )
+
+
+def settle_untagged(session: Session, visit_id: int, *, station_no: str, at: datetime) -> bool:
+    """The alert about a visit's incomplete records ends when none is left; whether none is."""
+    left = exists().where(
+        RecordRow.visit_id == visit_id, RecordRow.tags_complete.is_(False), RecordRow.media_type.in_(_RECORDINGS)
+    )
+    if session.scalar(select(left)):
+        return False
+    alerts.settle_alert(
+        session,
+        station_no=station_no,
+        kind="untagged",
+        about=f"visit:{visit_id}",
+        note="every recording has the items of article 27",
+        at=at,
+    )
+    return True

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from shelf import Shelf
 
-from dockd.nouns import OwnerState
+from dockd.nouns import MediaType, OwnerState
 from dockd.register.alerts import open_alert
 from dockd.register.ledger import verify_ledger
-from dockd.register.records import find_record
+from dockd.register.records import find_record, revise_record
 from dockd.register.station import Station
 from dockd.register.tables import SidecarRow
 from dockd.visit.sidecars import write_sidecars
@@ -341,3 +341,86 @@ def test_verify_names_each_file_that_is_not_as_it_was_stored(dockd: Call, statio
 def test_verify_since_a_time_reads_what_is_newer(dockd: Call, shelf: Shelf) -> None:
     assert dockd("verify", "--since", "2026-11-24", "--json").json["checked"] == 0
     assert dockd("verify", "--since", "soon").exit_code == 2
+
+
+# --- by every item of article 27, and many at once -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--title", "irs"], [1]),
+        (["--officer-name", "王"], [2]),
+        (["--officer-name", "赵"], []),
+        (["--incomplete"], [1, 2, 3]),
+        (["--no-case"], [1, 2, 3]),
+        (["--class", "unclassified"], []),
+        (["--late", "yes"], []),
+        (["--evidence", "no", "--title", "first"], [1]),
+        (["--cause", "采矿"], []),
+        (["--act-type", "行政处罚"], []),
+        (["--session", "4"], []),
+    ],
+)
+def test_records_are_found_by_every_item(dockd: Call, shelf: Shelf, options: list[str], expected: list[int]) -> None:
+    assert [row["record_id"] for row in dockd("record", "list", *options, "--json").json] == expected
+
+
+def test_an_item_that_a_person_said_is_found_by_its_words(dockd: Call, shelf: Shelf) -> None:
+    assert dockd("record", "tag", "1", "--case", "A-1", "--act-type", "行政处罚", "--evidence", "yes").exit_code == 0
+    for options in (["--cause", "采矿"], ["--act-type", "penalty"], ["--evidence", "yes"], ["--place", "南佐"]):
+        assert [row["record_id"] for row in dockd("record", "list", *options, "--json").json] == [1]
+
+
+def test_what_waits_is_shown_with_its_candidates_and_its_age(
+    dockd: Call, shelf: Shelf, station: Station, clock: Any
+) -> None:
+    with station.register.write() as session:
+        changes = {"officer_candidates": ("13012301", "13012302"), "case_candidates": ("A-1",)}
+        revise_record(session, 1, changes, actor="dockd", why="test", at=station.now())
+    clock.move(hours=50)
+    first = dockd("record", "list", "--unassigned", "--json").json[0]
+    assert (first["waiting_s"], first["officer_candidates"]) == (50 * 3600, ["13012301", "13012302"])
+    told = dockd("record", "list", "--unassigned").stdout
+    assert "2 d 2 h" in told
+    assert "13012301；13012302" in told
+    assert "A-1" in told
+
+
+def test_a_whole_visit_is_tagged_at_once_but_not_its_logs(dockd: Call, shelf: Shelf) -> None:
+    log = shelf.record(1, b"4.log", b"four", media_type=MediaType.LOG)
+    rows = dockd("record", "tag", "--visit", "1", "--case", "A-1", "--json").json
+    assert [row["record_id"] for row in rows] == [1, 2, 3]
+    assert dockd("record", "show", str(log), "--json").json["case_no"] is None
+    assert dockd("record", "tag", "--visit", "9", "--case", "A-1").exit_code == 2
+    assert dockd("record", "tag", "--case", "A-1").exit_code == 2
+
+
+def test_a_whole_session_is_tagged_at_once(dockd: Call, shelf: Shelf, station: Station) -> None:
+    with station.register.write() as session:
+        for record_id in (1, 3):
+            revise_record(session, record_id, {"session_id": 1}, actor="dockd", why="test", at=station.now())
+    rows = dockd("record", "tag", "2", "--session", "1", "--point", "21(9)", "--json")
+    assert rows.exit_code == 2
+    rows = dockd("record", "tag", "2", "--session", "1", "--point", "scene", "--party-notified", "yes", "--json").json
+    assert [row["record_id"] for row in rows] == [2, 1, 3]
+    assert dockd("record", "show", "3", "--json").json["points"] == ["scene"]
+
+
+def test_a_class_is_one_of_the_table_and_the_longest_counts(dockd: Call, shelf: Shelf, station: Station) -> None:
+    assert dockd("record", "show", "1", "--json").json["retention_class"] in (None, "unclassified")
+    station.settings.file.write_text(
+        station.settings.file.read_text()
+        + "retention:\n  classes:\n    brief: {title: 短期, keep: 30 days}\n    long: {keep: 3 years}\n"
+        + "  rules: [{class: long, evidence: true}]\n"
+    )
+    assert dockd("record", "tag", "1", "--class", "forever").exit_code == 2
+    assert dockd("record", "tag", "1", "--class", "短期").exit_code == 0
+    said = dockd("record", "show", "1", "--json").json
+    assert (said["retention_class"], said["retain_until"]) == ("brief", "2026-12-23T00:00:00+08:00")
+    dockd("record", "tag", "1", "--evidence", "yes")
+    said = dockd("record", "show", "1", "--json").json
+    assert (said["retention_class"], said["retain_until"]) == ("long", "2029-11-23T00:00:00+08:00")
+    assert said["retention_by_hand"] == "brief"
+    dockd("record", "tag", "1", "--case", "A-1")
+    assert dockd("record", "show", "1", "--json").json["retain_until"] is None, "its case is open"

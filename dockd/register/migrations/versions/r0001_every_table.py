@@ -588,6 +588,7 @@ def _make_record() -> None:
         sqlite_where=sa.text("owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"),
         postgresql_where=sa.text("owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"),
     )
+    op.create_index(op.f("ix_record_tags_complete_stored_at"), "record", ["tags_complete", "stored_at"], unique=False)
     op.create_index(op.f("ix_record_used_from"), "record", ["used_from"], unique=False)
     op.create_index(op.f("ix_record_visit_id"), "record", ["visit_id"], unique=False)
     op.create_index(op.f("ix_record_witnessed_to"), "record", ["witnessed_to"], unique=False)
