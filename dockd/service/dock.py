@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from dockd.service.devices import Block, Gadget, Ownership, Sighting
@@ -108,6 +108,7 @@ class Dock:
 
     def see(self, sighting: Sighting, *, now: float, wall: datetime) -> None:
         """All that is plugged in now. What is missing is away at once, what is new has to settle."""
+        sighting = self._by_bays(sighting)
         for port in sorted(sighting.ports - self.stays.keys()):
             self.stays[port] = Stay(port, wall, now)
             self.removed.pop(self.bay(port), None)
@@ -289,6 +290,21 @@ class Dock:
     def _urgency(self, stay: Stay, card: Card) -> tuple[bool, datetime, int]:
         deadline = card.turn.deadline if card.turn else None
         return (not self._goes_first(stay), deadline or _FAR, card.order)
+
+    def _by_bays(self, sighting: Sighting) -> Sighting:
+        """Everything of one bay under one port: its USB 2 and USB 3 sides, and what hangs on a recorder's own hub."""
+        return Sighting(
+            frozenset(replace(block, port=self._socket(block.port)) for block in sighting.blocks),
+            frozenset(replace(gadget, port=self._socket(gadget.port)) for gadget in sighting.gadgets),
+        )
+
+    def _socket(self, port: str) -> str:
+        bays, above = self.rules.bays, port
+        while above not in bays and "." in above:
+            above = above.rpartition(".")[0]
+        if above not in bays:
+            return port
+        return next(one for one, (name, _first) in bays.items() if name == bays[above][0])
 
     # --- small words ----------------------------------------------------------------------------------
 

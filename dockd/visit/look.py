@@ -68,7 +68,7 @@ def open_card(path: str, store: str, patience: Patience, *, root: Root | None = 
 
 def _identify(path: str, fd: int, store: str, root: Root | None) -> CardIdentity:
     try:
-        if root is None:
+        if root is None or not root.fs_type:
             _refuse_store(path, store)
             return identify_card(path, fd)
         if os.fstat(fd).st_dev == os.stat(store).st_dev:

@@ -13,7 +13,8 @@ from dockd.nouns import Rung, Source
 class Root:
     """A card's root directory that somebody else opened, from a mount that stands in no mount table.
 
-    ``options`` are the only word on how it is mounted. The visit closes ``fd``.
+    ``options`` are the only word on how it is mounted. Without ``fs_type`` it is an ordinary directory
+    that can be reached by its path too. The visit closes ``fd``.
     """
 
     fd: int
