@@ -23,15 +23,20 @@ def case() -> None:
 @case.command("import", help=N_("Register and change cases from a CSV: good lines are taken, bad ones named."))
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help=N_("take nothing when a line is bad"))
+@click.option(
+    "--whole",
+    is_flag=True,
+    help=N_("FILE says everything of its cases: periods of work it does not name are withdrawn"),
+)
 @json_option
 @pass_invocation
-def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> None:
+def import_(invocation: Invocation, file: Path, strict: bool, whole: bool, as_json: bool) -> None:
     from dockd.cli.importing import tell_import
     from dockd.register.imports import import_cases
     from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
-    report = import_cases(station, invocation.handed(file), strict=strict)
+    report = import_cases(station, invocation.handed(file), strict=strict, whole=whole)
     rejudge(station)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
@@ -99,15 +104,14 @@ def close(invocation: Invocation, case_no: str, at: str, as_json: bool) -> None:
 @json_option
 @pass_invocation
 def renumber(invocation: Invocation, old: str, new: str, as_json: bool) -> None:
-    from dockd.register.cases import get_case
-    from dockd.visit import casework
-    from dockd.visit.sidecars import write_lacking
+    from dockd.register.cases import get_case, renumber_case
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     with station.register.write() as session:
-        followed = casework.renumber(session, station, old, new)
+        renumber_case(session, old, new, station_no=station.station_no, now=station.now(), actor=station.actor)
         found = get_case(session, new)
-    write_lacking(station, followed)
+    rejudge(station)
     station.mirror_ledger()
     _print(found, as_json)
 

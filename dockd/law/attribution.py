@@ -15,6 +15,7 @@ kept as a candidate. Everything is per file: two officers on one card need nothi
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ def attribute(
     cases: Sequence[CaseWork],
     binding_officer: str | None = None,
     said_officers: tuple[str, ...] | None = None,
+    said_place: str | None = None,
 ) -> Attribution:
     """Officer and case of one recording, each with its basis, or empty with the candidates for a person.
 
@@ -45,17 +47,18 @@ def attribute(
     order. The look-ups answer with a certificate or device number, or None where a token is
     nobody's or could be two people's or recorders'. ``standing_owner`` and ``binding_officer``
     are certificate numbers. ``said_officers`` are those whom a person has named (nobody, where he said
-    so): no witness stands against him, and the case is looked for with them. Candidates are
-    certificate numbers or, where the name carries a code that nobody has, that code. Bases:
-    ``custody+name``, ``custody``, ``name``, ``binding_file``,
-    ``standing_owner``; ``officer+time`` for the case. Raises ``ValueError`` for a time without zone.
+    so): no witness stands against him, and the case is looked for with them. ``said_place`` is where
+    a person says that it was recorded: it decides between cases, and against one that was elsewhere.
+    Candidates are certificate numbers or, where the name carries a code that nobody has, that code.
+    Bases: ``custody+name``, ``custody``, ``name``, ``binding_file``, ``standing_owner``;
+    ``officer+time`` and ``officer+time+place`` for the case. Raises ``ValueError`` for a time without zone.
     """
     spans = _candidate_spans(use)
     held = _read_custody(custody, spans)
     named = _read_name(readings, device, officer_by_token, device_by_token)
     owner = _weigh(held, named, binding_officer, standing_owner) if said_officers is None else _said(said_officers)
     whole = use.used_from is not None and use.used_to is not None
-    return _add_case(owner, cases, spans, whole)
+    return _add_case(owner, cases, spans, whole, _plain(said_place))
 
 
 # --- when it may have been recorded --------------------------------------------------------------
@@ -225,17 +228,39 @@ def _distinct(candidates: Iterable[str | None]) -> tuple[str, ...]:
 # --- the case --------------------------------------------------------------------------------------
 
 
-def _add_case(owner: Attribution, cases: Sequence[CaseWork], spans: tuple[Span, ...], whole: bool) -> Attribution:
+def _add_case(
+    owner: Attribution, cases: Sequence[CaseWork], spans: tuple[Span, ...], whole: bool, place: str
+) -> Attribution:
     """The case of the officer that covers the whole recording, if no other one can; otherwise the candidates."""
     if not owner.officers:
         return replace(owner, case_candidates=_ordered(_covering(cases, spans, any), owner.officer_candidates))
     his = [c for c in cases if c.cert_no in owner.officers]
     possible = _covering(his, spans, any)
-    numbers = {c.case_no for c in possible}
-    if whole and len(numbers) == 1 and _covering(his, spans, all):
-        return replace(owner, case_no=numbers.pop(), case_basis="officer+time")
+    number = _the_one(possible, place)
+    if whole and number and number in {c.case_no for c in _covering(his, spans, all)}:
+        decided = len({c.case_no for c in possible}) > 1
+        return replace(owner, case_no=number, case_basis="officer+time+place" if decided else "officer+time")
     nobodys = [c for c in cases if c.cert_no is None]
     return replace(owner, case_candidates=_ordered(possible or _covering(nobodys, spans, any), owner.officers))
+
+
+def _the_one(possible: Sequence[CaseWork], place: str) -> str | None:
+    """The only case that it can be. A place that was said rules out the cases that were elsewhere.
+
+    A case of which no place is known may have been anywhere.
+    """
+    numbers = {c.case_no for c in possible if not place or _may_be_at(c, place)}
+    return next(iter(numbers)) if len(numbers) == 1 else None
+
+
+def _may_be_at(case: CaseWork, place: str) -> bool:
+    known = _plain(case.place)
+    return not known or known in place or place in known
+
+
+def _plain(place: str | None) -> str:
+    """A place's words as they are compared: 南佐镇 and 南佐镇某采石场 are one place, told more or less exactly."""
+    return "".join(unicodedata.normalize("NFKC", place or "").split()).casefold()
 
 
 def _covering(

@@ -1,8 +1,8 @@
 """Cases: what the case system says of each, and who worked on it when. What it said before is in the ledger.
 
 A work is one officer's period on one case. Works are added, and their end is put right; none is
-removed by an import, because a file may hold only what is new. Every write is in the caller's
-transaction, together with its ledger line.
+withdrawn unless a file is said to tell the whole of its cases, because it may hold only what is
+new. Every write is in the caller's transaction, together with its ledger line.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
 from dockd.locale import _
 from dockd.nouns import CaseWork
 from dockd.register import ledger
+from dockd.register.records import rename_case
 from dockd.register.reviews import Concerned, ask_review
 from dockd.register.tables import CaseRow, CaseWorkRow
 from dockd.register.values import (
@@ -120,14 +121,15 @@ def _former(line: CaseLine) -> str | None:
 
 
 def put_case_lines(
-    session: Session, lines: Sequence[CaseLine], *, station_no: str, now: datetime, actor: str
+    session: Session, lines: Sequence[CaseLine], *, station_no: str, now: datetime, actor: str, whole: bool = False
 ) -> Counts:
     """Registers or changes the cases of checked lines; counts cases. What is unknown (None, empty) stays as it was.
 
     All lines of one case belong into one call; a number that a case had before means that case. A
     case that is the same already costs no write and no ledger line; a change tells each value before
     and after. Parties are those of all its lines; a value in which its lines differ (place, matter,
-    stage) is not the case's and is left empty.
+    stage) is not the case's and is left empty. ``whole``: the lines are all that there is to say of the
+    works of their cases; a work that none of them names is withdrawn.
     """
     grouped = _by_case(lines, present_numbers(session, (line.case_no for line in lines)))
     rows = _rows(session, grouped)
@@ -147,7 +149,7 @@ def put_case_lines(
     counts, told = Counts(), []
     for case_no, group in grouped.items():
         row = rows[case_no]
-        story = changes[case_no] | _put_works(session, row, works.get(case_no, []), group)
+        story = changes[case_no] | _put_works(session, row, works.get(case_no, []), group, whole)
         what = "added" if case_no not in known else "changed" if story else "unchanged"
         counts = counts.one_more(what)
         if what != "unchanged":
@@ -194,8 +196,9 @@ def renumber_case(
 ) -> str | None:
     """The case system gave the case ``before`` the number ``after``; both find it from now on.
 
-    Returns the number that it had, None where it has the new one already. Its records are not
-    touched here. Raises UnknownNumber, BadValue, and AlreadyRegistered where ``after`` is another case's.
+    Its records follow, whoever tagged them: a person chose the case, not its number. Returns the
+    number that it had, None where it has the new one already. Raises UnknownNumber, BadValue, and
+    AlreadyRegistered where ``after`` is another case's.
     """
     after = printable_number("case_no", after, CASE_NO_MAX)
     row = _find(session, before, lock=True)
@@ -219,6 +222,9 @@ def renumber_case(
         at=now,
         actor=actor,
     )
+    rename_case(session, had, after, at=now, actor=actor)
+    works = [_work_said(*_key(work), work.place) for work in _works(session, [row]).get(after, [])]
+    ask_review(session, _concerned(row, {"works_added": works}, []), why=f"case:{after}", at=now)
     return had
 
 
@@ -227,7 +233,7 @@ def _concerned(row: CaseRow, story: Mapping[str, Any], works: Sequence[CaseWorkR
 
     A work without end lasts until the case is closed.
     """
-    changed = [*story.get("works_added", ())]
+    changed = [*story.get("works_added", ()), *story.get("works_removed", ())]
     changed += [side for work in story.get("works_changed", ()) for side in (work["before"], work["after"])]
     if "closed_at" in story.get("changes", {}):
         changed += [_work_said(*_key(work), work.place) for work in works if work.used_to is None]
@@ -267,14 +273,20 @@ def _put_case(row: CaseRow, lines: Sequence[CaseLine]) -> dict[str, Any]:
 
 
 def _put_works(
-    session: Session, row: CaseRow, known: Sequence[CaseWorkRow], lines: Sequence[CaseLine]
+    session: Session, row: CaseRow, known: Sequence[CaseWorkRow], lines: Sequence[CaseLine], whole: bool
 ) -> dict[str, Any]:
-    """Adds the lines' works that are new and puts right the end of one that is known by officer and start."""
+    """Adds the lines' works that are new and puts right the end of one that is known by officer and start.
+
+    ``whole``: withdraws those that no line means.
+    """
     wanted = _wanted_works(lines)
     there = {_key(work): work for work in known}
     added, changed = [], []
+    unnamed = list(known)
     for key, place in wanted.items():
         work = there.get(key) or _unended(known, key, wanted)
+        if work in unnamed:
+            unnamed.remove(work)
         if work is None:
             session.add(CaseWorkRow(case_id=row.id, cert_no=key[0], used_from=key[1], used_to=key[2], place=place))
             added.append(_work_said(*key, place))
@@ -284,7 +296,11 @@ def _put_works(
         after = _work_said(*_key(work), work.place)
         if after != before:
             changed.append({"before": before, "after": after})
-    return {name: told for name, told in (("works_added", added), ("works_changed", changed)) if told}
+    removed = [_work_said(*_key(work), work.place) for work in unnamed] if whole else []
+    for work in unnamed if whole else ():
+        session.delete(work)
+    told = {"works_added": added, "works_changed": changed, "works_removed": removed}
+    return {name: works for name, works in told.items() if works}
 
 
 _Key = tuple[str | None, datetime | None, datetime | None]

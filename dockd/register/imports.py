@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from dockd.errors import BadValue, WrongUse
 from dockd.locale import _
 from dockd.nouns import Officer, Recorder
-from dockd.register.cases import CaseLine, check_line, put_case_lines
+from dockd.register.cases import CaseLine, check_line, find_case, put_case_lines, renumber_case
 from dockd.register.csvfile import BadLine, Column, Line, Readable, Sheet, read_sheet
 from dockd.register.officers import cert_no_twins, check_officer, put_officers, unknown_officers
 from dockd.register.recorders import check_recorder, device_no_twins, put_recorders
@@ -121,22 +122,51 @@ def import_recorders(station: Station, path: Readable, *, strict: bool = False) 
     return _report(path, sheet, counts, bad, _unknown(station, owners))
 
 
-def import_cases(station: Station, path: Readable, *, strict: bool = False) -> ImportReport:
+def import_cases(station: Station, path: Readable, *, strict: bool = False, whole: bool = False) -> ImportReport:
     """Registers and changes the cases of a CSV, several lines a case. Raises NotACsv and a StoreError.
 
     Times without an offset are in the station's zone. A line that contradicts an earlier one of
-    its case is a bad line.
+    its case is a bad line. A case whose line names the number that it had before is that case.
+    ``whole``: the file says everything of its cases, so that works it does not name are withdrawn.
     """
     sheet = read_sheet(path, CASE_COLUMNS)
     taken, bad = _understand(sheet, lambda cells: _case_line(cells, station.zone))
     taken, contradictions = _agreeing(taken)
-    bad += contradictions
+    taken, taken_numbers = _renumberable(station, taken)
+    bad += contradictions + taken_numbers
 
-    def admit(_session: Session, batch: Sequence[list[CaseLine]]) -> list[CaseLine]:
-        return [line for case in batch for line in case]
+    def admit(session: Session, batch: Sequence[list[CaseLine]]) -> list[CaseLine]:
+        lines = [line for case in batch for line in case]
+        for line in lines:
+            _renumber(session, station, line)
+        return lines
 
-    counts = _write(station, _by_case(taken), bad, strict, admit, put_case_lines)
+    put = partial(put_case_lines, whole=whole)
+    counts = _write(station, _by_case(taken), bad, strict, admit, put)
     return _report(path, sheet, counts, bad, _unknown(station, [o for t in taken for o in t.value.officers]))
+
+
+def _renumber(session: Session, station: Station, line: CaseLine) -> None:
+    before = line.former_case_no
+    if before and find_case(session, before):
+        station_no, now = station.station_no, station.now()
+        renumber_case(session, before, line.case_no, station_no=station_no, now=now, actor=station.actor)
+
+
+def _renumberable(station: Station, taken: Sequence[_Taken[CaseLine]]) -> tuple[list[_Taken[CaseLine]], list[BadLine]]:
+    """The lines without those that would make one case of two."""
+    good, bad = [], []
+    with station.register.read() as session:
+        for one in taken:
+            before, number = one.value.former_case_no, one.value.case_no
+            old, new = (find_case(session, n) if n else None for n in (before, number if before else None))
+            if old and new and old.case_no != new.case_no:
+                reason = _("{number} and {before} are registered as two cases")
+                told = reason.format(number=shown(number), before=shown(str(before)))
+                bad.append(BadLine(one.line_no, "former_case_no", shown(str(before)), told))
+            else:
+                good.append(one)
+    return good, bad
 
 
 # --- writing ------------------------------------------------------------------------------------------

@@ -299,6 +299,18 @@ def revise_record(
     return row.revision
 
 
+def rename_case(session: Session, before: str, after: str, *, at: datetime, actor: str) -> list[int]:
+    """The case of some records has another number: a revision each, whoever tagged them; returns their ids.
+
+    What they were tagged with, and why, is the same case as before.
+    """
+    rows = session.scalars(select(RecordRow).where(RecordRow.case_no == before).with_for_update()).all()
+    for row in sorted(rows, key=lambda row: row.id):
+        row.revision += 1
+        _tell_revision(session, row, _apply(row, {"case_no": after}), actor=actor, why=f"case:{after}"[:128], at=at)
+    return sorted(row.id for row in rows)
+
+
 def _reasons(changes: Mapping[str, Any], basis: Mapping[str, str], actor: str) -> dict[str, str]:
     """The basis of every changed field that has one."""
     if not _is_person(actor):

@@ -182,6 +182,7 @@ def _whose(
             cases=works,
             binding_officer=evidence.visited.binding_officer,
             said_officers=tuple(said["officers"]) if "officers" in said else None,
+            said_place=said.get("place"),
         )
 
     found = read(())

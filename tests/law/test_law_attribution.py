@@ -407,3 +407,33 @@ def test_the_zone_of_the_same_instants_changes_nothing(
     assert tagged(use, name, custody=custody, cases=cases, standing_owner=owner) == tagged(
         elsewhere, name, custody=custody2, cases=cases2, standing_owner=owner
     )
+
+
+# --- 地点 the place, if a person has said it ------------------------------------------------------------------
+
+NORTH = replace(work("1", ZHANG, 8, 12), place="北正乡河道")
+SOUTH = replace(work("2", ZHANG, 8, 12), place="南佐镇")
+SOMEWHERE = work("3", ZHANG, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("cases", "place", "case_no", "basis"),
+    [
+        ([NORTH, SOUTH], None, None, ""),
+        ([NORTH, SOUTH], "北正乡", "1", "officer+time+place"),
+        ([NORTH, SOUTH], "南佐镇 某采石场", "2", "officer+time+place"),
+        ([NORTH, SOUTH], "槐阳镇", None, ""),
+        ([NORTH, SOUTH, SOMEWHERE], "北正乡", None, ""),
+        ([NORTH], "北正乡", "1", "officer+time"),
+        ([NORTH], "南佐镇", None, ""),
+        ([SOMEWHERE], "南佐镇", "3", "officer+time"),
+        ([NORTH, replace(NORTH, case_no="4")], "北正乡", None, ""),
+    ],
+)
+def test_a_place_that_was_said_decides_between_cases_and_against_one(
+    cases: list[CaseWork], place: str | None, case_no: str | None, basis: str
+) -> None:
+    found = tagged(custody=[held(ZHANG, 8, 18)], cases=cases, said_place=place)
+    assert (found.case_no, found.case_basis) == (case_no, basis)
+    if case_no is None:
+        assert set(found.case_candidates) == {c.case_no for c in cases}, "a person decides between them"

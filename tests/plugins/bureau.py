@@ -148,12 +148,12 @@ class Bureau:
         if to:
             self.dockd("recorder", "return", device_no, "--at", to.isoformat())
 
-    def cases(self, *lines: str) -> None:
+    def cases(self, *lines: str, header: str = "", whole: bool = False) -> None:
         """Cases as the case system exports them."""
         file = self.folder / "cases.csv"
-        header = "case_no,case_cause,party,officer_cert_no,used_from,used_to,place,matter"
+        header = header or "case_no,case_cause,party,officer_cert_no,used_from,used_to,place,matter"
         file.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-        self.dockd("case", "import", file)
+        self.dockd("case", "import", file, *(["--whole"] if whole else []))
 
     # --- what is said afterwards -----------------------------------------------------------------------------
 

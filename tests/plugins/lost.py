@@ -97,6 +97,8 @@ def keep_registers(bureau: Bureau) -> None:
     bureau.cases(works, f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,,南乡,取证")
     bureau.cases(works.replace("09:00", "09:30"), f"A-2,占用土地,赵某,{LI},2026-11-22T08:00,2026-11-22T12:00,南乡,取证")
     bureau.dockd("case", "renumber", "A-2", "B-2")
+    bureau.cases(f"A-3,占用土地,赵某,{LI},2026-11-20T08:00,2026-11-20T09:00,,")
+    bureau.cases(f"A-3,占用土地,赵某,{LI},2026-11-20T10:00,2026-11-20T11:00,,", whole=True)
     bureau.dockd("case", "close", "A-2", "--at", "2026-11-22T18:00")
     bureau.issue(WANG, DOCKED - timedelta(days=3), DOCKED - timedelta(hours=1))
     bureau.dockd(

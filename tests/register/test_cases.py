@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from dockd.errors import BadValue, ReservedNumber, UnknownNumber, WrongUse
+from dockd.errors import AlreadyRegistered, BadValue, ReservedNumber, UnknownNumber, WrongUse
 from dockd.register.cases import (
     Case,
     CaseLine,
@@ -23,6 +23,7 @@ from dockd.register.cases import (
     get_case,
     list_cases,
     put_case_lines,
+    renumber_case,
 )
 from dockd.register.session import Register
 from dockd.register.tables import EventRow
@@ -258,3 +259,63 @@ def test_works_that_name_nobody_come_after_those_of_the_officers(register: Regis
     numbers = found(register, ["C1"], NOW, NOW)
     assert numbers[0] == (LINE.case_no, "C1")
     assert numbers[1:] == [(f"N{i:03}", None) for i in range(50)]
+
+
+# --- a case that changes its number, and a file that says everything ----------------------------------------
+
+
+def renumber(register: Register, before: str, after: str) -> str | None:
+    with register.write() as session:
+        return renumber_case(session, before, after, **DESK)
+
+
+def test_both_numbers_find_a_case_that_changed_its_number(register: Register) -> None:
+    put(register, LINE)
+    assert renumber(register, LINE.case_no, "新2号") == LINE.case_no
+    assert renumber(register, LINE.case_no, "新2号") is None, "said again it changes nothing"
+    assert read(register, LINE.case_no) == read(register, "新2号")
+    assert (read(register).case_no, read(register).former_numbers) == ("新2号", (LINE.case_no,))
+    kind, subject, data = told(register)[-1]
+    assert (kind, subject) == ("case.renumbered", "case:新2号")
+    assert data["changes"] == {"case_no": [LINE.case_no, "新2号"]}
+
+
+def test_lines_under_the_old_number_still_mean_it(register: Register) -> None:
+    put(register, LINE)
+    renumber(register, LINE.case_no, "新2号")
+    assert put(register, LINE) == Counts(unchanged=1)
+    assert put(register, replace(LINE, place="北路", case_no="新2号")) == Counts(changed=1)
+    assert [case.case_no for case in all_cases(register)] == ["新2号"]
+
+
+def test_a_case_that_gets_its_old_number_back_has_one_former_number(register: Register) -> None:
+    put(register, LINE)
+    renumber(register, LINE.case_no, "2")
+    renumber(register, "2", LINE.case_no)
+    assert read(register, "2").former_numbers == ("2",)
+
+
+def test_two_cases_never_become_one(register: Register) -> None:
+    put(register, LINE, replace(LINE, case_no="2"))
+    with pytest.raises(AlreadyRegistered):
+        renumber(register, LINE.case_no, "2")
+    with pytest.raises(UnknownNumber):
+        renumber(register, "9", "3")
+
+
+def test_what_a_whole_file_does_not_name_is_withdrawn(register: Register) -> None:
+    put(register, LINE, replace(LINE, used_from=NOW + 5 * HOUR, used_to=NOW + 6 * HOUR))
+    moved = replace(LINE, officers=("C1",), used_from=NOW + 9 * HOUR, used_to=NOW + 10 * HOUR)
+    assert put(register, moved) == Counts(changed=1)
+    assert len(read(register).works) == 5, "a file may hold only what is new"
+    with register.write() as session:
+        assert put_case_lines(session, [moved], **DESK, whole=True) == Counts(changed=1)
+    assert read(register).works == (Work("C1", NOW + 9 * HOUR, NOW + 10 * HOUR, "中山路"),)
+    assert len(told(register)[-1][2]["works_removed"]) == 4
+    with register.write() as session:
+        assert put_case_lines(session, [moved], **DESK, whole=True) == Counts(unchanged=1)
+
+
+def all_cases(register: Register) -> list[Case]:
+    with register.read() as session:
+        return list_cases(session)

@@ -395,3 +395,22 @@ def test_hostile_but_valid_text_is_stored_by_either_database(station: Station, t
     with station.register.read() as session:
         assert session.scalar(select(func.count()).select_from(EventRow)) == 1
         assert list_cases(session)[0].place == "\ue000\ufffe😀"
+
+
+def test_a_case_that_names_its_former_number_is_that_case(station: Station, take: Take) -> None:
+    take(import_cases, CASES)
+    renamed = "案件编号,原案件编号,全程音像记录\n冀罚9号,冀罚1号,是\n冀罚8号,冀罚7号,\n"
+    assert take(import_cases, renamed).counts == Counts(added=1, changed=1)
+    assert take(import_cases, renamed).counts == Counts(unchanged=2)
+    with station.register.read() as session:
+        assert [case.case_no for case in list_cases(session)] == ["冀罚2号", "冀罚8号", "冀罚9号"]
+        found = get_case(session, "冀罚1号")
+    assert (found.case_no, found.full_course_required, len(found.works)) == ("冀罚9号", True, 3)
+    assert take(import_cases, CASES).counts == Counts(unchanged=2), "the old file still means it"
+
+
+def test_a_line_that_would_make_one_case_of_two_is_a_bad_line(station: Station, take: Take) -> None:
+    take(import_cases, CASES)
+    report = take(import_cases, "case_no,former_case_no,full_course_required\n冀罚2号,冀罚1号,\n冀罚3号,,maybe\n")
+    assert bad(report) == [(2, "former_case_no", "冀罚1号"), (3, "full_course_required", "maybe")]
+    assert report.counts == Counts()

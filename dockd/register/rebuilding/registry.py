@@ -159,3 +159,5 @@ def _works(rows: Rows, case_id: int, data: Mapping[str, Any]) -> None:
     for work in data.get("works_changed", ()):
         before = said(CaseWorkRow, work["before"], _WORK)
         rows.change(CaseWorkRow, {"case_id": case_id, **before}, **said(CaseWorkRow, work["after"], _WORK))
+    for work in data.get("works_removed", ()):
+        rows.remove(CaseWorkRow, {"case_id": case_id, **said(CaseWorkRow, work, _WORK)})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, insert, text, update
+from sqlalchemy import ColumnElement, LargeBinary, delete, insert, text, update
 from sqlalchemy.orm import Session
 
 from dockd.register.tables import Table, UtcTime
@@ -55,14 +55,24 @@ class Rows:
     def change_any(self, table: type[Table], where: Mapping[str, Any], **values: Any) -> int:
         """The same for any number of rows; returns how many they are."""
         self.flush()
-        columns = {name: getattr(table, name) for name in where}
-        named = [columns[n].is_(None) if value is None else columns[n] == value for n, value in where.items()]
-        query = update(table).where(*named).values(**values).execution_options(synchronize_session=False)
-        return int(self.session.execute(query).rowcount)  # type: ignore[attr-defined]
+        query = update(table).where(*_named(table, where)).values(**values)
+        done = self.session.execute(query.execution_options(synchronize_session=False))
+        return int(done.rowcount)  # type: ignore[attr-defined]
+
+    def remove(self, table: type[Table], where: Mapping[str, Any]) -> None:
+        """Removes the rows that ``where`` names (column to value)."""
+        self.flush()
+        query = delete(table).where(*_named(table, where)).execution_options(synchronize_session=False)
+        self.counts[table.__tablename__] -= int(self.session.execute(query).rowcount)  # type: ignore[attr-defined]
 
     def recorder(self, device_no: str | None) -> int | None:
         """The key of the recorder with this number. Raises KeyError for one that no line has told of."""
         return self.recorders[device_no] if device_no is not None else None
+
+
+def _named(table: type[Table], where: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    columns = {name: getattr(table, name) for name in where}
+    return [columns[n].is_(None) if value is None else columns[n] == value for n, value in where.items()]
 
 
 def set_sequences(session: Session) -> None:
