@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
-from dockd.errors import BadValue, Exit
+from dockd.errors import BadValue, Exit, PathMissing, PathUnreadable
 from dockd.locale import _
 from dockd.nouns import Source
 
@@ -51,12 +50,29 @@ def _request(invocation: Invocation, path: str, device_no: str | None, docked_at
     if when and when > invocation.now():
         raise BadValue(what="--docked-at", value=docked_at, expected=_("a time that is not in the future"))
     return VisitRequest(
-        path=os.path.abspath(path),
+        path=_reached(invocation, path),
+        called=invocation.absolute(path),
         source=Source.MANUAL if when else Source.DOCK,
         device_no=device_no,
         docked_at=when,
         person=invocation.actor,
     )
+
+
+def _reached(invocation: Invocation, path: str) -> str:
+    """How this process reaches the caller's folder: a caller elsewhere has it opened by his client.
+
+    So a card that a desktop mounted for its user alone can be read: the way to it is the caller's, and the
+    files on it must be readable by the service's user. Raises what is wrong with the path.
+    """
+    if invocation.caller is None:
+        return invocation.absolute(path)
+    try:
+        return f"/proc/self/fd/{invocation.caller.open(path)}"
+    except FileNotFoundError:
+        raise PathMissing(path=path) from None
+    except OSError as error:
+        raise PathUnreadable(path=path, reason=error.strerror) from error
 
 
 def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[Progress], None], Lifeline], Any]:
@@ -71,7 +87,8 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
         from dockd.visit.story import attend
 
         # On a terminal the summary says it better; a service or a script gets the journal's lines.
-        log.configure("critical" if sys.stderr.isatty() else invocation.settings().log.level)
+        if invocation.caller is None:
+            log.configure("critical" if sys.stderr.isatty() else invocation.settings().log.level)
         station = invocation.station()
         meter = Meter(send)
         meter.start()

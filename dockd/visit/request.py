@@ -27,7 +27,8 @@ class VisitRequest:
     """A card that is reachable as the directory ``path``, or as ``root``: then ``path`` is only its name for people.
 
     ``device_no`` is a person's word and overrides every other evidence; ``docked_at`` is given
-    only for footage handed in by hand (``source`` manual), ``person`` is who says so.
+    only for footage handed in by hand (``source`` manual), ``person`` is who says so. ``called`` is
+    what people call the directory, where ``path`` is only how this process reaches it.
     """
 
     path: str
@@ -38,6 +39,12 @@ class VisitRequest:
     person: str | None = None
     note: str | None = None
     root: Root | None = None
+    called: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The directory as people know it."""
+        return self.called or self.path
 
 
 @dataclass(frozen=True, slots=True)

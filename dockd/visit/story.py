@@ -184,7 +184,7 @@ def _new_visit(
         identified_by=sight.identified.rung,
         evidence=_evidence(sight) | ({"station_clock": doubt} if doubt else {}),
         profile=sight.profile.name,
-        path=display_path(os.fsencode(request.path)),
+        path=display_path(os.fsencode(request.name)),
         person=request.person,
         note=request.note,
         clock_synchronised=synchronised,

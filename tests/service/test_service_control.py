@@ -199,6 +199,52 @@ def test_a_configuration_that_only_the_service_may_read_still_leads_to_it(tmp_pa
     assert control_of(file, ["init"], "init") is None
 
 
+# --- cards ---------------------------------------------------------------------------------------------------------
+
+
+def card_of(office: Office, who: str, *, size: int = 4096) -> Path:
+    """A card that lies where only its owner can go, as a desktop mounts it for its user."""
+    folder = office.desk(who) / f"card-{size}"
+    (folder / "DCIM").mkdir(parents=True)
+    folder.chmod(0o755)
+    (folder / "DCIM/0001.MP4").write_bytes(b"\0\0\0\x18ftypmp42")
+    os.truncate(folder / "DCIM/0001.MP4", size)
+    return folder
+
+
+@pytest.mark.root
+def test_a_card_that_only_its_owner_can_reach_is_offloaded_by_the_service(office: Office) -> None:
+    office.type("keeper", "recorder", "add", "YS-07", "--serial", "2107731")
+    card = card_of(office, "clerk")
+    done = office.type("clerk", "offload", card.name, "--device-no", "YS-07", "--json", cwd=card.parent)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert [file["outcome"] for file in summary["files"]] == ["stored"]
+    assert (office.folder / "store" / summary["files"][0]["location"]).stat().st_uid == SERVICE
+    shown = json.loads(office.type("auditor", "visit", "show", summary["visit_id"], "--json").stdout)
+    assert shown["outcome"] == "complete"
+    for path, message in (("nowhere", "there is nothing"), (office.folder / "store", "Permission denied")):
+        wrong = office.type("clerk", "offload", path)
+        assert (wrong.returncode, message in wrong.stderr) == (2, True), wrong.stderr
+    overlap = office.type("root", "offload", office.folder / "store", SUDO_USER="boss")
+    assert (overlap.returncode, "overlaps with the store" in overlap.stderr) == (2, True)
+
+
+@pytest.mark.root
+def test_ctrl_c_ends_an_offload_and_the_next_one_goes_on(office: Office) -> None:
+    office.type("keeper", "recorder", "add", "YS-08", "--serial", "2107732")
+    card = card_of(office, "clerk", size=1 << 30)
+    words = ("offload", card, "--device-no", "YS-08", "--json")
+    with office.begin("clerk", *words) as offload:
+        until(lambda: any(part.stat().st_size for part in (office.folder / "store").rglob("*.part")))
+        offload.send_signal(signal.SIGINT)
+        assert offload.wait(30) == 130
+        assert b"what is stored is safe" in offload.communicate()[1]
+    os.truncate(card / "DCIM/0001.MP4", 8192)
+    done = office.type("clerk", *words)
+    assert done.returncode == 0, done.stderr
+
+
 # --- streams, signals, clients of all kinds -------------------------------------------------------------------------
 
 
