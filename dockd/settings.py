@@ -285,6 +285,7 @@ class Store(Section):
     reserve: Annotated[Reserve, PlainValidator(parse_reserve)] = Field(
         Reserve(percent=5), description=N_("a size such as 20GiB, a part such as 5%, or 0 for none")
     )
+    quarantine_days: int = Field(0, ge=0, le=36500, description=N_("days from 1 to 36500, or 0 for ever"))
 
 
 class RegisterPlace(Section):
@@ -524,6 +525,35 @@ def _more_than_ids(rules: tuple[Unlock, ...]) -> tuple[Unlock, ...]:
     return rules
 
 
+class Schedule(Section):
+    """How often the station looks after itself. Everything is caught up after it was switched off."""
+
+    deliver: Annotated[Duration, Field(ge=timedelta(seconds=10), le=timedelta(hours=1))] = Field(
+        timedelta(minutes=1), description=N_("a length of time between 10s and 1h, such as 1m")
+    )
+    watch: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(hours=1))] = Field(
+        timedelta(minutes=5), description=N_("a length of time between 1m and 1h, such as 5m")
+    )
+    exports: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = Field(
+        timedelta(minutes=15), description=N_("a length of time between 1m and 1d, such as 15m")
+    )
+    nightly: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        "01:00", description=N_("a time of day in quotes, such as '01:00'")
+    )
+    fixity_for: Annotated[Duration, Field(ge=timedelta(minutes=1), le=timedelta(days=1))] = Field(
+        timedelta(hours=5), description=N_("a length of time between 1m and 1d, such as 5h")
+    )
+
+
+class Backup(Section):
+    """Copies of the register."""
+
+    folder: FilePath = Field(
+        Path("/var/lib/dockd/backup"), description=N_("a folder, absolute or relative to this file")
+    )
+    keep: int = Field(14, ge=0, le=3650, description=N_("copies from 1 to 3650, or 0 for no copies"))
+
+
 class Service(Section):
     """How people reach the service. ``control`` None: the station belongs to its caller and is used directly."""
 
@@ -573,6 +603,8 @@ class Document(Section):
             "a list of commands, each with profile, vendor, product, one of serial, maker, name, and command"
         ),
     )
+    schedule: Schedule = Field(description=N_("keys with values, indented below"))
+    backup: Backup = Field(description=N_("keys with values, indented below"))
     service: Service = Field(description=N_("keys with values, indented below"))
     log: Log = Field(description=N_("keys with values, indented below"))
 
@@ -606,6 +638,8 @@ class Settings:
     verify: Verify
     docking: Docking
     unlock: tuple[Unlock, ...]
+    schedule: Schedule
+    backup: Backup
     service: Service
     log: Log
 
@@ -788,6 +822,7 @@ def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
         yield ("register", "url"), settings.register_file
     yield ("profiles", "folder"), settings.profiles.folder
     yield ("inventory", "path"), settings.inventory.path
+    yield ("backup", "folder"), settings.backup.folder
     if settings.tags.matters:
         yield ("tags", "matters"), settings.tags.matters
     for i, export in enumerate(settings.exports):

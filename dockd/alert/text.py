@@ -82,6 +82,9 @@ _LATENESS_OPEN = N_("Recorder {recorder}, officer {officers}, file {file}, docke
 _FILES = N_("Recorder {recorder}, visit {visit}: {count} files (number in the listing: reason): {list}.")
 
 _TEMPLATES = {
+    "job_failed": N_("The task {job} did not end well ({evidence}). The journal says more: journalctl -u dockd"),
+    "config_refused": N_("The configuration was changed and cannot be taken: {evidence}. The old one is in force."),
+    "import_refused": N_("{bad} of {lines} lines of a table in the drop folder were not taken. Its report: {location}"),
     "late_docked": _LATE,
     "late_stored": _LATE,
     "deadline_unknown": _LATENESS_OPEN,
@@ -148,6 +151,9 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "files": str(facts.get("files", "")),
         "evidence": str(facts.get("evidence") or unknown),
         "bay": str(facts.get("bay") or unknown),
+        "job": str(facts.get("job") or unknown),
+        "bad": str(facts.get("bad", "")),
+        "lines": str(facts.get("lines", "")),
         "profile": str(facts.get("profile") or unknown),
         "rung": str(facts.get("rung") or unknown),
         "others": _(", ").join(map(str, facts.get("others") or ())) or unknown,

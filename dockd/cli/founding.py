@@ -42,6 +42,7 @@ class Place:
     root: str = "/var/lib/dockd/store"
     url: str = "sqlite:////var/lib/dockd/register.db"
     inventory: str = "/var/lib/dockd/exports/inventory.csv"
+    backup: str = "/var/lib/dockd/backup"
     control: str = ""
 
 
@@ -55,6 +56,7 @@ def station_text(place: Place) -> str:
         "root": place.root,
         "url": place.url,
         "inventory": place.inventory,
+        "backup": place.backup,
     }
     return template.substitute(plain | {key: json.dumps(text, ensure_ascii=False) for key, text in quoted.items()})
 
@@ -82,6 +84,7 @@ def found_station(
         language=language,
         root="store",
         url=f"sqlite:///{REGISTER}",
+        backup="backup",
         inventory="exports/inventory.csv",
     )
     text = station_text(place)

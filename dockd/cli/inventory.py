@@ -70,16 +70,15 @@ def _make_folder(path: str) -> None:
 
 def _wanted(settings: Settings, name: str | None, since: datetime | None) -> tuple[str, Inventory]:
     """Where to, and how it looks. Raises UnknownNumber for an export that is not configured."""
-    from dockd.export.inventory import Inventory
+    from dockd.export.standing import exports_of
 
-    if name is None:
-        default = settings.inventory
-        return str(default.path), Inventory(headers=default.headers, bom=default.bom, since=since)
-    for one in settings.exports:
-        if one.name == name:
-            look = Inventory(headers=one.headers, bom=one.bom, masked=one.masked, columns=one.columns, since=since)
-            return str(one.path), look
-    known = ", ".join(one.name for one in settings.exports) or "-"
-    raise UnknownNumber(
-        noun=_("export"), number=name, command=_("exports in {file}: {known}").format(file=settings.file, known=known)
-    )
+    known = exports_of(settings)
+    if name is not None and name not in known:
+        listed = ", ".join(one for one in known if one) or "-"
+        raise UnknownNumber(
+            noun=_("export"),
+            number=name,
+            command=_("exports in {file}: {known}").format(file=settings.file, known=listed),
+        )
+    path, look = known[name or ""]
+    return path, replace(look, since=since)

@@ -313,6 +313,9 @@ _ALERT_CLASSES = (
     AlertClass("out_of_service_docked", _W, 26, None, (2,), "停用设备接入", "docked although out of service"),
     AlertClass("card_changed", _W, 26, None, (2, 4), "设备存储卡已更换或格式化", "the card was exchanged or formatted"),
     AlertClass("serial_changed", _W, 26, None, (2, 4), "设备序列号与登记不符", "not the registered serial number"),
+    AlertClass("job_failed", _W, 24, None, (1,), "定时任务未完成", "a scheduled task failed"),
+    AlertClass("config_refused", _W, 24, None, (1,), "配置有误，未采用", "a changed configuration was not taken"),
+    AlertClass("import_refused", _W, 27, 1, (3,), "投递的表格有误", "a table in the drop folder holds mistakes"),
     AlertClass("undelivered", _C, 24, None, (1,), "告警未能送达", "alerts could not be delivered"),
 )
 

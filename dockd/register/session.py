@@ -378,13 +378,16 @@ def _upgrade_in_place(register: Register, now: datetime) -> str | None:
         return None
     backup = f"{register.path}.before-{HEAD}-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
     with telling_of(register._place, writing=True), disk.blaming(backup):
-        _back_up(register.path, backup)
+        copy_sqlite(register.path, backup)
     _upgrade_sqlite(register.path, register._place.wait_s)
     return backup
 
 
-def _back_up(path: str, backup: str) -> None:
-    """A whole copy at one moment, on the medium: VACUUM INTO sees the WAL too, and does not sync by itself."""
+def copy_sqlite(path: str, backup: str) -> None:
+    """A whole copy at one moment, on the medium: VACUUM INTO sees the WAL too, and does not sync by itself.
+
+    Raises OSError, and sqlite3.Error as it is.
+    """
     source = sqlite3.connect(f"file:{quote(path)}?mode=rw", uri=True, timeout=WAIT_S, isolation_level=None)
     try:
         os.close(os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, disk.FILE_MODE))
@@ -423,6 +426,7 @@ __all__ = [
     "HEAD",
     "Register",
     "check_integrity",
+    "copy_sqlite",
     "create_register",
     "found_register",
     "migrate_register",

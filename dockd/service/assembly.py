@@ -13,6 +13,7 @@ from dockd.service.foundation import Foundation
 from dockd.service.loop import Loop
 from dockd.service.notify import Herald
 from dockd.service.parts import Part
+from dockd.service.schedule import Schedule
 from dockd.service.supervisor import Supervisor
 from dockd.service.teller import Teller
 from dockd.service.udev import Source, Udev
@@ -52,4 +53,4 @@ def assemble(
 def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
     """The parts that ``settings`` ask for."""
     visits = Visits(source, settings, broker=broker)
-    return [Foundation(visits.begin), visits, Control()]
+    return [Foundation(visits.begin), visits, Schedule(), Control()]

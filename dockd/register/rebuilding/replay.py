@@ -64,7 +64,7 @@ HANDLERS: Mapping[str, Handler] = {
 
 WITHOUT_ROWS = frozenset(
     {"visit.listed", "visit.recovered", "store.verified", "register.rebuilt"}
-    | {"message.sent", "report.made", "command.refused"}
+    | {"message.sent", "report.made", "command.refused", "quarantine.removed", "import.taken"}
     | {"footage.unreadable", "unknown.unregistered", "unknown.unreadable"}
     | {"sidecar.missing", "sidecar.altered", "sidecar.unreadable"}
     | {"listing.missing", "listing.altered", "listing.unreadable"}
