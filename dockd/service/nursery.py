@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
@@ -31,11 +32,18 @@ _MOST_GIVEN = 16
 
 
 def be_nursery(orders: socket.socket, warm: Sequence[str]) -> NoReturn:
-    """The nursery's whole life, in a process that was just forked for it."""
+    """The nursery's whole life, in a process that was just forked for it; whatever happens, it ends here."""
+    try:
+        _live(orders, warm)
+    finally:
+        os._exit(0)
+
+
+def _live(orders: socket.socket, warm: Sequence[str]) -> None:
     owner = os.getppid()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:
-        os._exit(0)
+        return
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Sent to the whole group by systemd or a terminal: the service ends us, and its workers softly.
         signal.signal(number, signal.SIG_IGN)
@@ -45,8 +53,8 @@ def be_nursery(orders: socket.socket, warm: Sequence[str]) -> NoReturn:
         import_module(module)
     gc.collect()
     gc.freeze()
-    _Nursery(orders).tend()
-    os._exit(0)
+    with suppress(OSError):  # the service has gone, with words of ours that it did not read
+        _Nursery(orders).tend()
 
 
 def _keep_only(fd: int) -> None:
