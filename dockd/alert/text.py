@@ -130,6 +130,17 @@ _FINDINGS = {
     "unsealed": N_("is the right file, but was made writable."),
     "vanished": N_("vanished before it was stored."),
     "temp_vanished": N_("vanished before it was stored; its card is copied again when it comes back."),
+    "copy_differs": N_(
+        "gave back other bytes than were written. It is kept, the file was copied once more. "
+        "Check disk, cable and memory."
+    ),
+    "copy_unreadable": N_(
+        "cannot be read back: the disk fails in this place. It is kept, the file was copied once more, elsewhere."
+    ),
+    "temp_unreadable": N_(
+        "was proven and could not be read back when it was to be stored: the disk fails. What is left of it is kept; "
+        "its card is copied again when it comes back."
+    ),
     "temp_altered": N_("was changed before it was stored; its card is copied again when it comes back."),
 }
 

@@ -110,6 +110,15 @@ def is_there(root_fd: int) -> bool:
         return False
 
 
+def capacity_of(root_fd: int) -> int | None:
+    """How many bytes the card's file system can hold; None where it does not say."""
+    try:
+        shape = os.fstatvfs(root_fd)
+    except OSError:
+        return None
+    return shape.f_blocks * shape.f_frsize or None
+
+
 @dataclass(frozen=True, slots=True)
 class _Level:
     """A directory that was read: what it takes to see that one below is the same again."""

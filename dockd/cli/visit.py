@@ -62,7 +62,7 @@ def outcome_words() -> dict[str | None, str]:
     """The outcome of a file, in words."""
     return {
         "stored": _("stored and verified"),
-        "stored_damaged": _("stored with gaps"),
+        "stored_damaged": _("stored, damaged"),
         "already_stored": _("already stored"),
         "unreadable": _("NOT stored"),
         "skipped": _("left out"),
@@ -149,6 +149,13 @@ def closing_lines(summary: dict[str, Any], store: str) -> list[str]:
     ]
     if summary["safe_at"]:
         lines.append(_("✓ Stored and verified. The recorder may be removed."))
+    elif {file["reason"] for file in summary["files"] if file["outcome"] == "stored_damaged"} & {"source_unsteady"}:
+        lines.append(
+            _(
+                "✗ The card gave a file in two ways. The first is stored and marked, but nobody knows which is right: "
+                "keep the card aside and copy it with another reader."
+            )
+        )
     else:
         lines.append(_("✗ Not everything is stored. Dock the recorder again; copying goes on where it stopped."))
     if summary["manifest"]:

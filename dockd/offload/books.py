@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from dockd.register import transfers
+from dockd.register import alerts, transfers
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
 from dockd.register.transfers import KnownFootage, Placed, Proven
@@ -45,17 +45,28 @@ class Books:
         with self.station.register.write() as session:
             transfers.add_location(session, placed, known, visit=self._visit(session), actor=self.station.actor)
 
-    def already(self, observation_id: int, known: KnownFootage, reason: str) -> None:
+    def already(self, proven: Proven, known: KnownFootage, reason: str) -> None:
         with self.station.register.write() as session:
-            transfers.mark_already_stored(session, observation_id, known, reason=reason)
+            transfers.mark_already_stored(session, proven, known, reason=reason)
 
     def failed(self, observation_id: int, reason: str, *, keep_temp: bool = False) -> None:
         with self.station.register.write() as session:
             transfers.mark_failed(session, observation_id, reason=reason, keep_temp=keep_temp)
 
-    def again(self, observation_id: int, temp: str) -> None:
+    def again(self, observation_id: int, temp: str, *, aside: str, finding: str) -> None:
+        """The copy at ``aside`` is not what was written: somebody must look at the disk, however the next one ends."""
         with self.station.register.write() as session:
             transfers.begin_again(session, observation_id, temp=temp)
+            alerts.open_alert(
+                session,
+                station_no=self.station.station_no,
+                kind="store_altered",
+                about=f"transfer:{observation_id}",
+                facts={"location": aside, "finding": finding},
+                at=self.station.now(),
+                visit_id=self.visit_id,
+                device_no=self.device_no,
+            )
 
     def equals(self, proven: Sequence[Proven]) -> dict[str, list[KnownFootage]]:
         """This recorder's stored footage with the same digest and size, by digest."""

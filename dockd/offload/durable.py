@@ -155,3 +155,16 @@ def remove_durably(path: str) -> None:
         os.unlink(path)
     with suppress(FileNotFoundError):  # also of what is gone: who removed it may have died before this
         fsync_directory(os.path.dirname(path))
+
+
+def prove_writable(root: str) -> None:
+    """Bytes reach the medium of the store at this moment. Raises OSError where they do not."""
+    path = f"{root}/.dockd/{os.getpid()}.part"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    try:
+        os.write(fd, b"x")
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+        with suppress(FileNotFoundError):
+            os.unlink(path)

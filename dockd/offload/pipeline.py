@@ -5,8 +5,10 @@
     prover   fsync → drop cache → read back → compare → row → rename → directory fsync → row
 
 The next file is copied while the last is proven; small files share the prover's commits and
-directory fsyncs. Trouble with one file ends that file; trouble with the store ends the run
-with what was proven so far kept (``StoreError``), and no thread is left waiting (``Channel``).
+directory fsyncs. Trouble with one file ends that file; one for which there is no room is passed
+over, so that smaller ones behind it do not wait with it; one bad place of the store's disk is
+stepped around. Other trouble with the store ends the run with what was proven so far kept
+(``StoreError``), and no thread is left waiting (``Channel``).
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from dockd.offload.layout import QUARANTINE
 from dockd.offload.readback import ReadBack, read_back
 from dockd.offload.reader import (
     CHUNK,
+    DAMAGED,
     CardAccess,
     Chunk,
     FileReader,
@@ -84,9 +87,9 @@ class Bookkeeping(Protocol):
     def verified(self, proven: Sequence[Proven]) -> None: ...
     def stored(self, placed: Sequence[Placed]) -> None: ...
     def stored_again(self, placed: Placed, known: KnownFootage) -> None: ...
-    def already(self, observation_id: int, known: KnownFootage, reason: str) -> None: ...
+    def already(self, proven: Proven, known: KnownFootage, reason: str) -> None: ...
     def failed(self, observation_id: int, reason: str, *, keep_temp: bool = False) -> None: ...
-    def again(self, observation_id: int, temp: str) -> None: ...
+    def again(self, observation_id: int, temp: str, *, aside: str, finding: str) -> None: ...
     def equals(self, proven: Sequence[Proven]) -> dict[str, list[KnownFootage]]: ...
 
 
@@ -125,12 +128,16 @@ class Failure:
 
 @dataclass(slots=True)
 class CopyResult:
-    """What a run did. ``differing`` files were read back wrong twice: the store is not to be trusted."""
+    """What a run did. ``differing`` files were read back wrong twice: the store is not to be trusted.
+
+    ``unsteady`` files were given by the card in two ways: the first is kept, and which one is right is not known.
+    """
 
     bytes_read: int = 0
     bytes_stored: int = 0
     failures: list[Failure] = field(default_factory=list)
     card_gone: bool = False
+    unsteady: list[Job] = field(default_factory=list)
     differing: list[Job] = field(default_factory=list)
     first_byte_at: datetime | None = None
 
@@ -139,6 +146,7 @@ class CopyResult:
 class _Begin:
     job: Job
     offset: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,9 @@ class _Copied:
 
     job: Job
     sha256: str
+    size: int
     holes: tuple[Hole, ...]
+    unsteady: bool = False
     fd: int = -1
 
 
@@ -164,7 +174,8 @@ def copy_files(jobs: Sequence[Job], around: Surroundings, result: CopyResult) ->
     """Copies and proves ``jobs``, counting in ``result``. On return each is stored, known, or a failure.
 
     A file whose read-back differs is set aside and copied once more from its first byte; if
-    it differs again it is in ``differing`` and nothing calls it stored. Raises StoreError
+    it differs again it is in ``differing`` and nothing calls it stored. Raises StoreFull where
+    files did not fit (all others are done), StoreError
     (what was proven is kept, temps wait for the next run), NotAnswering (the same; its reader is left
     behind) and whatever ``before_write`` raises.
     """
@@ -181,6 +192,9 @@ class _Run:
         self._around = around
         self._result = result
         self._redo: list[Job] = []
+        self._full: StoreFull | None = None
+        self._unfit: Job | None = None
+        self._stepped_around = 0
         self._errors: list[BaseException] = []
         self._free: Channel[memoryview] = Channel(_BUFFERS)
         self._to_writer: Channel[_Message] = Channel(_BUFFERS * 4)
@@ -218,6 +232,8 @@ class _Run:
                 os.close(copied.fd)
         if self._errors:
             raise self._errors[0]
+        if self._full:
+            raise self._full
         return self._redo
 
     def _wait(self, threads: Sequence[threading.Thread]) -> None:
@@ -263,18 +279,22 @@ class _Run:
         try:
             with self._around.access.asking():
                 check_unchanged(reader.fd, job.entry)
+            reader.measure()
             if job.resume and job.marks:
                 self._take_up(job, reader)
             if self._result.first_byte_at is None:
                 self._result.first_byte_at = self._around.now()
             self._around.watch.reading(job.entry, reader.offset)
-            self._to_writer.put(_Begin(job, reader.offset))
+            self._to_writer.put(_Begin(job, reader.offset, reader.end))
             for chunk in reader.chunks(self._buffer, self._free.put):
                 self._around.watch.read(len(chunk.data))
                 self._to_writer.put(chunk)
+                if job is self._unfit:
+                    return
             self._finish(job, reader)
         finally:
-            with self._around.access.asking():
+            # What was read does not depend on what a dead card says to its leave.
+            with self._around.access.asking(), suppress(OSError):
                 os.close(reader.fd)
             self._result.bytes_read += reader.bytes_read
 
@@ -298,15 +318,22 @@ class _Run:
         digest = reader.finish()
         if nothing_readable(reader):
             raise CardFileUnreadable(path=job.entry.display, offset=0, reason="EIO")
-        if self._around.read_twice and not reader.holes:
-            buffer = self._buffer()
-            try:
-                asking = self._around.access.asking
-                reader.bytes_read += read_again(job.entry, reader.fd, digest, buffer, asking=asking)
-            finally:
-                self._free.put(buffer)
+        unsteady = self._around.read_twice and not reader.holes and not self._is_steady(reader, digest)
         self._around.passed(Step.SOURCE_READ)
-        self._to_writer.put(_Copied(job, digest, tuple(reader.holes)))
+        self._to_writer.put(_Copied(job, digest, reader.end, tuple(reader.holes), unsteady))
+
+    def _is_steady(self, reader: FileReader, digest: str) -> bool:
+        """Whether the card gives the same bytes a second time. Raises CardGone, CardFileChanged."""
+        access, buffer = self._around.access, self._buffer()
+        try:
+            reader.bytes_read += read_again(reader.entry, reader.fd, digest, buffer, asking=access.asking)
+        except (SourceUnsteady, CardFileUnreadable):
+            if not access.is_there():
+                raise CardGone(path=reader.entry.display) from None
+            return False
+        finally:
+            self._free.put(buffer)
+        return True
 
     # --- writer ---------------------------------------------------------------------------------
 
@@ -314,14 +341,16 @@ class _Run:
         fd, job = -1, None
         try:
             while (message := self._to_writer.get()) is not None:
-                if isinstance(message, Chunk):
+                if job is self._unfit and isinstance(message, Chunk | _Copied):
+                    self._pass_over(message)
+                elif isinstance(message, Chunk):
                     assert job is not None
                     self._write(fd, job, message)
                 elif isinstance(message, _Begin):
                     job = message.job
                     fd = self._begin(message)
                 elif isinstance(message, _Copied):
-                    weight = max(message.job.entry.size, _LEAST_WEIGHT)
+                    weight = max(message.size, _LEAST_WEIGHT)
                     self._to_prover.put(replace(message, fd=fd), min(weight, _IN_PROOF))
                     fd = -1
                 else:
@@ -338,11 +367,14 @@ class _Run:
         self._to_prover.close()
 
     def _begin(self, begin: _Begin) -> int:
+        """The open temp; nothing (-1) where the file does not fit: it waits, and others are copied."""
         job, around = begin.job, self._around
         around.before_write()
         with durable.blaming_store(around.store):
             self._require_root()
-            self._require_room(job)
+            if full := self._lack_of_room(begin):
+                self._full, self._unfit = self._full or full, job
+                return -1
             self._require_folder(os.path.dirname(job.temp))
         if job.resume:
             around.books.resumed(job.observation_id, begin.offset)
@@ -361,7 +393,7 @@ class _Run:
         try:
             self._require_root()  # asked again: now nothing has come between
             os.ftruncate(fd, begin.offset)
-            durable.preallocate(fd, begin.job.entry.size)
+            durable.preallocate(fd, begin.size)
         except (OSError, StoreMissing):
             os.close(fd)
             raise
@@ -382,14 +414,21 @@ class _Run:
             durable.make_directories(self._around.store, folder)
             self._folders.add(folder)
 
-    def _require_room(self, job: Job) -> None:
-        """Raises StoreFull unless the rest of the file fits: a temp that is taken over holds its space already."""
-        held = os.lstat(f"{self._around.store}/{job.temp}").st_blocks * 512 if job.resume else 0
-        need = max(0, job.entry.size - held)
-        fs = os.statvfs(self._around.store)
+    def _lack_of_room(self, begin: _Begin) -> StoreFull | None:
+        """What is to be said unless the rest of the file fits: a temp that is taken over holds its space already."""
+        store, job = self._around.store, begin.job
+        held = os.lstat(f"{store}/{job.temp}").st_blocks * 512 if job.resume else 0
+        need = max(0, begin.size - held)
+        fs = os.statvfs(store)
         free, reserve = fs.f_bavail * fs.f_frsize, self._around.reserve(fs.f_blocks * fs.f_frsize)
         if free - need < reserve:
-            raise StoreFull(path=self._around.store, need=need, free=free, reserve=reserve)
+            return StoreFull(path=store, need=need, free=free, reserve=reserve)
+        return None
+
+    def _pass_over(self, message: Chunk | _Copied) -> None:
+        if isinstance(message, Chunk):
+            assert isinstance(message.data.obj, bytearray)
+            self._free.put(memoryview(message.data.obj))
 
     def _write(self, fd: int, job: Job, chunk: Chunk) -> None:
         around = self._around
@@ -451,23 +490,29 @@ class _Run:
         except BaseException:
             os.close(copied.fd)
             raise
-        if proven is None:
+        if isinstance(proven, str):
             os.close(copied.fd)
-            self._set_aside(copied.job)
+            self._set_aside(copied.job, proven)
         else:
             self._group.append((copied, proven))
 
-    def _prove(self, copied: _Copied) -> Proven | None:
-        """The proof of a copy that is about to join the group, None where the medium returned other bytes."""
+    def _prove(self, copied: _Copied) -> Proven | str:
+        """The proof of a copy that is about to join the group, or what is wrong with what the medium returned."""
         self._around.watch.proving(copied.job.entry)
         found = self._read_back(copied)
-        if (found.sha256, found.size) != (copied.sha256, copied.job.entry.size):
-            return None
+        if found is None:
+            return "copy_unreadable"
+        if (found.sha256, found.size) != (copied.sha256, copied.size):
+            return "copy_differs"
         if any(proven.sha256 == copied.sha256 for _, proven in self._group):
             self._keep_group()  # equal bytes are settled one after the other
-        return Proven(copied.job.observation_id, copied.sha256, found.size, found.via, self._around.now(), copied.holes)
+        number, at = copied.job.observation_id, self._around.now()
+        if copied.unsteady:
+            self._result.unsteady.append(copied.job)
+        return Proven(number, copied.sha256, found.size, found.via, at, copied.holes, copied.unsteady)
 
-    def _read_back(self, copied: _Copied) -> ReadBack:
+    def _read_back(self, copied: _Copied) -> ReadBack | None:
+        """What the medium returned; None for the run's first file that has a place which cannot be read."""
         around, mtime = self._around, copied.job.entry.mtime_ns
         with durable.blaming_store(around.store):
             os.fchmod(copied.fd, 0o440)
@@ -476,17 +521,27 @@ class _Run:
             # Data, length, mode and mtime on the medium; before this the cache cannot be dropped.
             os.fsync(copied.fd)
             around.passed(Step.TEMP_SYNCED)
-            found = read_back(copied.fd)
+            try:
+                found = read_back(copied.fd)
+            except OSError as error:
+                if error.errno not in DAMAGED or copied.job.attempt > 1 or self._stepped_around:
+                    raise  # a disk that fails twice in one visit is failing: everything waits
+                durable.prove_writable(around.store)
+                self._stepped_around += 1
+                return None
         around.passed(Step.READ_BACK)
         return found
 
-    def _set_aside(self, job: Job) -> None:
-        """The medium returned other bytes: the temp is kept as evidence and the file copied once more."""
+    def _set_aside(self, job: Job, finding: str) -> None:
+        """What the medium returned is not what was written: it is kept as evidence and the file copied once more.
+
+        The evidence also keeps the bad place of the disk, so that the second copy lies elsewhere.
+        """
         around = self._around
         with durable.blaming_store(around.store):
             aside = f"{QUARANTINE}/{os.path.basename(job.final)}.differs-{job.attempt}"
-            durable.move_aside(around.store, job.temp, aside)
-        around.books.again(job.observation_id, job.temp)
+            place = durable.move_aside(around.store, job.temp, aside)
+        around.books.again(job.observation_id, job.temp, aside=place, finding=finding)
         self._redo.append(replace(job, resume=False, marks=(), attempt=job.attempt + 1))
 
     def _keep_group(self) -> None:
@@ -530,7 +585,7 @@ def place_proven(group: Sequence[tuple[Job, Proven]], around: Surroundings) -> f
                 around.books.stored_again(placed_now, found.known)
                 again.append(job.observation_id)
         else:
-            around.books.already(job.observation_id, found.known, str(found.reason))
+            around.books.already(proven, found.known, str(found.reason))
             with durable.blaming_store(around.store):
                 durable.remove_durably(f"{around.store}/{job.temp}")
     # "Stored" promises the file under its final name.
@@ -601,7 +656,7 @@ def _is_worth_keeping(job: Job, error: CardError) -> bool:
     """Whether a temp can be completed later, or holds proven bytes that the card may never give again."""
     if isinstance(error, CardGone):
         return True
-    return bool(job.marks) and not isinstance(error, CardFileChanged | SourceUnsteady)
+    return bool(job.marks) and not isinstance(error, CardFileChanged)
 
 
 def reason_of(error: CardError) -> str:

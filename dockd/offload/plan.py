@@ -51,9 +51,10 @@ def decide(
 ) -> Decision:
     """The plan for one entry.
 
-    ``known`` is footage stored from this path of this card; ``known_present`` whether its
-    file is in the store with its size; ``plausible`` whether the entry's mtime can tell two
-    files apart (a reset clock gives new footage the old time).
+    ``known`` is footage stored from this path of this card (what was damaged is read again: the
+    card may give more today); ``known_present`` whether its file is in the store with its size;
+    ``plausible`` whether the entry's mtime can tell two files apart (a reset clock gives new
+    footage the old time).
     """
     if entry.error:
         return Decision(FileOutcome.UNREADABLE, f"{Reason.CANNOT_LIST}:{entry.error}")
@@ -62,7 +63,8 @@ def decide(
     if classified.skip:
         return Decision(FileOutcome.SKIPPED, f"{Reason.SYSTEM_INDEX}:{classified.skip}")
     same = known is not None and plausible and (known.size, known.mtime_ns) == (entry.size, entry.mtime_ns)
-    if same and known_present:
+    if known and same and known_present and not known.damaged:
         return Decision(FileOutcome.ALREADY_STORED, Reason.KNOWN, known=known)
     fits = held is not None and (held.size, held.mtime_ns) == (entry.size, entry.mtime_ns)
-    return Decision(held=held if fits else None, resume=fits and plausible, missing=known if same else None)
+    missing = None if known_present else known
+    return Decision(held=held if fits else None, resume=fits and plausible, missing=missing if same else None)

@@ -23,7 +23,8 @@ CHUNK = 4 << 20
 MARK_EVERY = 64 << 20
 _SECTOR = 4096
 _GONE = frozenset({errno.ENODEV, errno.ENOMEDIUM, errno.ENOTCONN, errno.ESTALE, errno.ENXIO, errno.ESHUTDOWN})
-_DAMAGED = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EILSEQ, errno.EREMOTEIO, errno.ENODATA})
+DAMAGED = frozenset({errno.EIO, errno.EBADMSG, errno.EUCLEAN, errno.EILSEQ, errno.EREMOTEIO, errno.ENODATA})
+"""What a medium answers for bytes that it cannot give back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class CardAccess:
 
     Every other question to the card is put inside ``asking``; ``look``, called every ``look_s`` seconds
     by a thread that asks nothing, raises NotAnswering when one of them has been open for too long.
+    ``capacity`` is how many bytes the card can hold, None where it does not say.
     """
 
     open: Callable[[Entry], int]
@@ -39,6 +41,7 @@ class CardAccess:
     asking: Callable[[], AbstractContextManager[None]] = nullcontext
     look: Callable[[], None] = lambda: None
     look_s: float = 0.2
+    capacity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class FileReader:
-    """One pass over one open source file from ``offset`` on, with the hash of everything before it."""
+    """One pass over one open source file from ``offset`` to ``end``, with the hash of everything before it."""
 
     entry: Entry
     fd: int
@@ -61,15 +64,45 @@ class FileReader:
     offset: int = 0
     bytes_read: int = 0
     holes: list[Hole] = field(default_factory=list)
+    end: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.end = self.entry.size
+
+    def measure(self) -> None:
+        """A file that is listed as larger than its card ends with the last sector that can be read.
+
+        A worn directory entry says so. What it says beyond that is a hole which no store has to hold.
+        Raises CardFileUnreadable where there is no such sector, CardGone.
+        """
+        capacity = self.access.capacity
+        if capacity is None or self.entry.size <= capacity:
+            return
+        steps = range(0, capacity, CHUNK)
+        last = max((start for start in steps if self._answers(start)), default=None)
+        if last is None:
+            self._require_card()
+            raise CardFileUnreadable(path=self.entry.display, offset=0, reason="EIO")
+        sectors = range(min(last + CHUNK, capacity) - _SECTOR, last, -_SECTOR)
+        self.end = next((start for start in sectors if self._answers(start)), last) + _SECTOR
+
+    def _answers(self, offset: int) -> bool:
+        try:
+            with self.access.asking():
+                return len(os.pread(self.fd, _SECTOR, offset)) == _SECTOR
+        except OSError as error:
+            if error.errno not in DAMAGED:
+                raise as_card_error(error, self.entry, offset) from error
+            return False
 
     def chunks(self, take: Callable[[], memoryview], give: Callable[[memoryview], None]) -> Iterator[Chunk]:
-        """The file's bytes to its listed size, each in a buffer from ``take``.
+        """The file's bytes to its end, each in a buffer from ``take``.
 
         Raises CardError, after ``give`` took the buffer back; ``holes`` tells what was zero-filled.
         """
-        while self.offset < self.entry.size:
+        while self.offset < self.end:
             view = take()
-            want = min(len(view), self.entry.size - self.offset, self._to_next_mark())
+            want = min(len(view), self.end - self.offset, self._to_next_mark())
             try:
                 count = self._read(view[:want])
                 if count == 0:
@@ -85,8 +118,10 @@ class FileReader:
         """The digest, if the source is still the file that was listed. Raises CardFileChanged."""
         with self.access.asking(), blaming_card(self.entry, self.offset):
             check_unchanged(self.fd, self.entry)
-            if os.pread(self.fd, 1, self.entry.size):
+            if self.end == self.entry.size and os.pread(self.fd, 1, self.end):
                 raise CardFileChanged(path=self.entry.display)
+        if self.end < self.entry.size:
+            self._add_hole(self.end, self.entry.size - self.end)
         return self.hasher.hexdigest()
 
     def _to_next_mark(self) -> int:
@@ -94,7 +129,7 @@ class FileReader:
 
     def _mark(self) -> str | None:
         # Salvaged bytes are not marked: a resumed copy must find its holes again.
-        due = self.offset % MARK_EVERY == 0 and self.offset < self.entry.size and not self.holes
+        due = self.offset % MARK_EVERY == 0 and self.offset < self.end and not self.holes
         return self.hasher.copy().hexdigest() if due else None
 
     def _read(self, view: memoryview) -> int:
@@ -102,7 +137,7 @@ class FileReader:
             with self.access.asking():
                 count = os.preadv(self.fd, [view], self.offset)
         except OSError as error:
-            if error.errno not in _DAMAGED:
+            if error.errno not in DAMAGED:
                 raise as_card_error(error, self.entry, self.offset) from error
             return self._salvage(view)
         self.bytes_read += count
@@ -123,7 +158,7 @@ class FileReader:
             with self.access.asking():
                 count = os.preadv(self.fd, [part], start)
         except OSError as error:
-            if error.errno not in _DAMAGED:
+            if error.errno not in DAMAGED:
                 raise as_card_error(error, self.entry, start) from error
             self._require_card()
             part[:] = bytes(len(part))
@@ -213,7 +248,7 @@ def _read_temp(fd: int, view: memoryview, offset: int) -> int:
     try:
         return os.preadv(fd, [view], offset)
     except OSError as error:
-        if error.errno in _DAMAGED:
+        if error.errno in DAMAGED:
             return 0
         raise
 

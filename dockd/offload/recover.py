@@ -7,12 +7,15 @@
 | verified  | present | absent  | read back again, compared, then renamed and stored        |
 | verified  | absent  | present | read back again, compared, then stored                    |
 | verified  | absent  | absent  | alarm; forgotten: the card's next visit copies the file   |
+| verified  | present | –       | not equal or not readable: alarm, set aside; copied anew  |
 | done      | present | –       | the temp is removed                                       |
 | none      | present | –       | moved to quarantine, reported                             |
 
-``stored`` rows need nothing here (what follows them is the visit's business), and a final
-file without a row is reported by ``dockd verify`` and never deleted. Only unfinished visits
-and their folders are looked at, never all of history.
+One sector that cannot be read stops nobody: its file is kept for people, its card is copied again, and
+only a store that takes no data at all is waited for. ``stored`` rows need nothing here (what
+follows them is the visit's business), and a final file without a row is reported by ``dockd
+verify`` and never deleted. Only unfinished visits and their folders are looked at, never all
+of history.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from dockd.offload import durable
 from dockd.offload.layout import QUARANTINE, is_temp
 from dockd.offload.pipeline import Job, Surroundings, place_proven, settle_proven
 from dockd.offload.readback import read_back
+from dockd.offload.reader import DAMAGED
 from dockd.register.tables import TransferState
 from dockd.register.transfers import HeldTemp, Placed, Proven
 
@@ -40,6 +44,7 @@ class Recovered:
     forgotten: list[HeldTemp] = field(default_factory=list)
     vanished: list[HeldTemp] = field(default_factory=list)
     altered: list[HeldTemp] = field(default_factory=list)
+    unreadable: list[HeldTemp] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
 
 
@@ -55,7 +60,7 @@ def recover_files(
 
     ``folder`` is where the visit's footage lies: a register that was made again knows no transfers of it.
     The caller holds the visit's lock and afterwards writes down what ``forgotten``,
-    ``vanished`` and ``altered`` say. Raises StoreError.
+    ``vanished``, ``altered`` and ``unreadable`` say. Raises StoreError.
     """
     found = Recovered()
     for temp in done_temps:
@@ -85,11 +90,13 @@ def _recover_one(held: HeldTemp, around: Surroundings, found: Recovered) -> None
 
 def _finish_verified(held: HeldTemp, around: Surroundings, found: Recovered, *, has_temp: bool) -> None:
     name = held.temp if has_temp else held.final
-    if held.proven is None or not _still_equal(f"{around.store}/{name}", held):
+    equal = _is_still_equal(name, held, around)
+    if not equal:
         if has_temp:
             _set_aside(name, around, found)
-        found.altered.append(held)
+        (found.unreadable if equal is None else found.altered).append(held)
         return
+    assert held.proven is not None
     job = _as_job(held, around)
     if has_temp:
         place_proven([(job, held.proven)], around)
@@ -123,15 +130,21 @@ def _as_job(held: HeldTemp, around: Surroundings) -> Job:
     )
 
 
-def _still_equal(path: str, held: HeldTemp) -> bool:
+def _is_still_equal(name: str, held: HeldTemp, around: Surroundings) -> bool | None:
+    """Whether the medium returns what was proven; None where it cannot be read although the store takes data."""
     if held.proven is None:
         return False
-    with durable.blaming_store(path):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with durable.blaming_store(around.store):
+        fd = os.open(f"{around.store}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             # The bytes are on the medium since before the row said verified; the read-back does not rely on that.
             os.fsync(fd)
             found = read_back(fd)
+        except OSError as error:
+            if error.errno not in DAMAGED:
+                raise
+            durable.prove_writable(around.store)  # else it is the disk that fails, and everything waits
+            return None
         finally:
             os.close(fd)
     return (found.sha256, found.size) == (held.proven.sha256, held.proven.size)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from dockd.nouns import FileOutcome, Hole, MediaType, Place, display_path
 from dockd.register.records import newest_location
 from dockd.register.tables import FootageRow, LocationRow, ObservationRow, RecordRow, SidecarRow, TransferRow
+from dockd.register.transfers import UNSTEADY
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Footage:
     docked_at: datetime
     stored_at: datetime
     holes: tuple[Hole, ...] = ()
+    unsteady: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,16 @@ class MarkedCopy:
 def undescribed(session: Session, visit_id: int, *, limit: int) -> list[Footage]:
     """Footage of a visit that has no record yet, in the order of the card."""
     rows = session.execute(
-        select(FootageRow, ObservationRow.seq, ObservationRow.media, ObservationRow.place, LocationRow.path)
+        select(
+            FootageRow,
+            ObservationRow.seq,
+            ObservationRow.media,
+            ObservationRow.place,
+            LocationRow.path,
+            TransferRow.reason,
+        )
         .join(ObservationRow, ObservationRow.id == FootageRow.observation_id)
+        .outerjoin(TransferRow, TransferRow.observation_id == FootageRow.observation_id)
         .join(LocationRow, LocationRow.footage_id == FootageRow.id)
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
         .where(FootageRow.visit_id == visit_id, RecordRow.id.is_(None), LocationRow.id == newest_location())
@@ -65,8 +75,9 @@ def undescribed(session: Session, visit_id: int, *, limit: int) -> list[Footage]
             docked_at=row.docked_at,
             stored_at=row.stored_at,
             holes=tuple(Hole(**hole) for hole in row.holes or ()),
+            unsteady=reason == UNSTEADY,
         )
-        for row, seq, media, place, location in rows
+        for row, seq, media, place, location, reason in rows
     ]
 
 

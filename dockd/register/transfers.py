@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from dockd.nouns import Entry, FileOutcome, Hole, MediaType, Place, VerifiedVia
 from dockd.register import ledger
@@ -31,6 +31,9 @@ from dockd.register.tables import (
 )
 
 _MOST_NS = 2**63 - 1
+UNSTEADY = "source_unsteady"
+"""The reason of a file that the card gave in two ways."""
+
 _BATCH = 400  # keys a statement: well below SQLite's limit of variables
 
 
@@ -46,7 +49,7 @@ def storable_ns(mtime_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KnownFootage:
-    """Stored footage that a file on a card may turn out to be."""
+    """Stored footage that a file on a card may turn out to be. ``damaged``: the card may have more to give."""
 
     footage_id: int
     path: bytes
@@ -59,11 +62,15 @@ class KnownFootage:
     recorder_id: int | None
     card_instance: str
     state: LocationState = LocationState.PRESENT  # of its place, as last found
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A temp whose bytes were read back from the medium and found equal."""
+    """A temp whose bytes were read back from the medium and found equal.
+
+    ``unsteady``: the card gave other bytes, or none, when it was read a second time.
+    """
 
     observation_id: int
     sha256: str
@@ -71,6 +78,11 @@ class Proven:
     via: VerifiedVia
     at: datetime
     holes: tuple[Hole, ...] = ()
+    unsteady: bool = False
+
+    @property
+    def outcome(self) -> FileOutcome:
+        return FileOutcome.STORED_DAMAGED if self.holes or self.unsteady else FileOutcome.STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,7 @@ def _known() -> Select[*tuple[Any, ...]]:
         .correlate(FootageRow)
         .scalar_subquery()
     )
+    origin = aliased(TransferRow)
     return (
         select(
             FootageRow.id,
@@ -230,9 +243,11 @@ def _known() -> Select[*tuple[Any, ...]]:
             LocationRow.path.label("location"),
             LocationRow.state.label("location_state"),
             RecordRow.id.label("record_id"),
+            origin.outcome.label("first_outcome"),
         )
         .join(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest))
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+        .outerjoin(origin, origin.observation_id == FootageRow.observation_id)
     )
 
 
@@ -249,6 +264,7 @@ def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
         recorder_id=row.recorder_id,
         card_instance=row.card_instance,
         state=LocationState(row.location_state),
+        damaged=row.first_outcome == FileOutcome.STORED_DAMAGED,
     )
 
 
@@ -293,6 +309,7 @@ def _transfers() -> Select[*tuple[Any, ...]]:
             TransferRow.verified_via,
             TransferRow.verified_at,
             TransferRow.holes,
+            TransferRow.reason,
             ObservationRow.path,
             ObservationRow.size,
             ObservationRow.mtime_ns,
@@ -337,6 +354,7 @@ def _as_proven(row: Row[*tuple[Any, ...]]) -> Proven | None:
         via=VerifiedVia(row.verified_via),
         at=row.verified_at,
         holes=tuple(Hole(**hole) for hole in row.holes or ()),
+        unsteady=row.reason == UNSTEADY,
     )
 
 
@@ -459,6 +477,7 @@ def mark_verified(session: Session, proven: Sequence[Proven]) -> None:
                 "verified_via": p.via.value,
                 "verified_at": p.at,
                 "holes": [asdict(h) for h in p.holes] or None,
+                "reason": UNSTEADY if p.unsteady else None,
             }
             for p in proven
         ],
@@ -513,7 +532,7 @@ def mark_stored(
             {
                 "observation_id": p.proven.observation_id,
                 "state": TransferState.STORED.value,
-                "outcome": (FileOutcome.STORED_DAMAGED if p.proven.holes else FileOutcome.STORED).value,
+                "outcome": p.proven.outcome.value,
                 "temp": None,
             }
             for p in placed
@@ -560,22 +579,24 @@ def _told(p: Placed, visit: VisitRow) -> dict[str, Any]:
         "verified_at": p.proven.at,
         "verified_via": p.proven.via.value,
         "holes": [asdict(h) for h in p.proven.holes],
+        "unsteady": p.proven.unsteady,
     }
 
 
-def mark_already_stored(session: Session, observation_id: int, known: KnownFootage, *, reason: str) -> None:
-    """The bytes were read and turned out to be stored already.
+def mark_already_stored(session: Session, proven: Proven, known: KnownFootage, *, reason: str) -> None:
+    """The bytes were read and turned out to be stored already. Damaged bytes stay damaged, however often they come.
 
     The temp's name stays in the row: its removal follows, and after a crash recovery does it.
     """
-    forget_journal(session, observation_id)
+    whole = proven.outcome is FileOutcome.STORED
+    forget_journal(session, proven.observation_id)
     session.execute(
         update(TransferRow)
-        .where(TransferRow.observation_id == observation_id)
+        .where(TransferRow.observation_id == proven.observation_id)
         .values(
             state=TransferState.DONE,
-            outcome=FileOutcome.ALREADY_STORED,
-            reason=reason,
+            outcome=FileOutcome.ALREADY_STORED if whole else proven.outcome,
+            reason=UNSTEADY if proven.unsteady else reason,
             final=known.location,
             file_no=known.file_no,
             sha256=known.sha256,

@@ -173,7 +173,7 @@ def alarm_files(session: Session, station: Station, visited: Visited) -> None:
         )
         .order_by(ObservationRow.seq)
     ).all()
-    unread = [(seq, reason) for seq, outcome, reason in rows if outcome != "skipped"]
+    unread = [(seq, reason or outcome) for seq, outcome, reason in rows if outcome != "skipped"]
     strange = [
         (seq, reason) for seq, outcome, reason in rows if outcome == "skipped" and "not_a_file" in (reason or "")
     ]

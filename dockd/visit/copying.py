@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dockd.card.listing import is_there, open_entry
-from dockd.errors import REGISTER_TROUBLE, CardFileChanged, CardFileReplaced, SourceUnsteady
+from dockd.card.listing import capacity_of, is_there, open_entry
+from dockd.errors import REGISTER_TROUBLE, CardFileChanged, CardFileReplaced
 from dockd.nouns import Entry, ParsedName
 from dockd.offload.books import Books
 from dockd.offload.pipeline import CopyResult, Job, Surroundings, copy_files
@@ -20,7 +20,7 @@ from dockd.visit.numbers import Guards, Numbers
 from dockd.visit.patience import LOOK_S
 from dockd.visit.request import Phase
 
-_WORTH_ANOTHER_TRY = (CardFileChanged, CardFileReplaced, SourceUnsteady)
+_WORTH_ANOTHER_TRY = (CardFileChanged, CardFileReplaced)
 
 
 def surroundings(
@@ -59,7 +59,8 @@ def card_access(card: Card) -> CardAccess:
         with patience.asking():
             return is_there(card.fd)
 
-    return CardAccess(open_listed, ask_whether_there, patience.asking, patience.look, LOOK_S)
+    capacity = patience.wait_for(lambda: capacity_of(card.fd))
+    return CardAccess(open_listed, ask_whether_there, patience.asking, patience.look, LOOK_S, capacity)
 
 
 def copy(
@@ -106,8 +107,9 @@ def release(result: CopyResult, station: Station, numbers: Numbers, meter: Meter
 
     A file that changed or was replaced while it was read, or that the card gave back in two ways,
     and a card that was pulled leave something behind; a file that the card cannot give back does not.
+    Of two ways nobody knows which is right: one is stored, the card is the only witness of the other.
     """
-    again = any(isinstance(failure.error, _WORTH_ANOTHER_TRY) for failure in result.failures)
+    again = bool(result.unsteady) or any(isinstance(one.error, _WORTH_ANOTHER_TRY) for one in result.failures)
     safe = not (result.card_gone or result.differing or again)
     with station.register.write() as session:
         visits.note_stored(session, numbers.visit_id, at=station.now(), safe=safe, actor=station.actor)

@@ -15,6 +15,7 @@ from dockd.nouns import Classified, Entry, EntryType, MediaFacts, MediaType, Pla
 from dockd.register.footage import Footage
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
+from dockd.register.transfers import UNSTEADY
 from dockd.visit.conclusions import Evidence, Visited, conclude
 from dockd.visit.following import retention
 
@@ -98,6 +99,8 @@ def _remark(footage: Footage, facts: MediaFacts) -> str | None:
     codes += [f"media:{problem}" for problem in facts.problems]
     if footage.holes:
         codes.append(f"holes:{sum(h.length for h in footage.holes)}")
+    if footage.unsteady:
+        codes.append(UNSTEADY)
     return " ".join(codes) or None
 
 

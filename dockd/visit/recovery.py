@@ -132,6 +132,9 @@ def _write_down(session: Session, station: Station, visit: Unfinished, found: Re
     for held in found.altered:
         transfers.drop_transfer(session, held.observation_id, reason="temp_altered")
         _alarm(session, station, visit, held, "temp_altered")
+    for held in found.unreadable:
+        transfers.drop_transfer(session, held.observation_id, reason="temp_unreadable")
+        _alarm(session, station, visit, held, "temp_unreadable")
     ledger.append(
         session,
         station_no=station.station_no,
@@ -145,6 +148,7 @@ def _write_down(session: Session, station: Station, visit: Unfinished, found: Re
             "forgotten": len(found.forgotten),
             "vanished": len(found.vanished),
             "altered": len(found.altered),
+            "unreadable": len(found.unreadable),
             "quarantined": found.quarantined,
         },
     )

@@ -38,7 +38,7 @@ from troubles import (
     truth,
 )
 
-from dockd.errors import NotAnswering, PathUnreadable, StoreFailing
+from dockd.errors import NotAnswering, PathUnreadable, StoreFailing, WorkerDied
 from dockd.footage.sidecar import parse_sidecar
 from dockd.nouns import Hole
 from dockd.offload.steps import Step
@@ -228,6 +228,19 @@ def test_a_card_whose_reader_dies_is_gone_and_nothing_of_it_is_lost(
     summary = bureau.offload()
     assert summary["outcome"] == "complete"
     assert {f["path"]: f["sha256"] for f in summary["files"]} == files
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("step", [Step.SOURCE_READ, Step.READ_BACK])
+def test_a_card_that_is_pulled_between_copy_and_proof_is_not_needed_any_more(
+    bureau: Bureau, worn: FaultyCard, at_step: Acts, step: Step
+) -> None:
+    files = lay_card(bureau, alone=True)
+    with at_step({step: nth(1, worn.kill)}):
+        summary = bureau.offload(card=worn.path)
+    assert {f["path"]: f["sha256"] for f in summary["files"]} == files
+    assert summary["safe_at"]
+    bureau.prove(summary)
 
 
 @dataclass
@@ -496,20 +509,148 @@ def test_many_bad_sectors_that_each_take_their_time_are_no_silence(bureau: Burea
 # --- a source that changes its mind ----------------------------------------------------------------------
 
 
+UNSTEADY = {
+    "another byte": Fault(unsteady_at=123_456),
+    "an error": Fault(unreadable=((200_000, 200_001),), good_reads=1),
+}
+
+
 @need(faultfs.fuse)
-def test_a_source_that_returns_other_bytes_on_the_second_read_is_not_stored(bureau: Bureau, worn: FaultyCard) -> None:
+@pytest.mark.parametrize("what", UNSTEADY)
+def test_a_file_that_the_card_gives_in_two_ways_is_kept_and_never_called_right(
+    bureau: Bureau, worn: FaultyCard, what: str
+) -> None:
+    """Its first reading may be the best that will ever be had; that it is the file, nobody can say."""
     files = lay_card(bureau, large=SIZE)
     bureau.configure("verify: {source_twice: true}")
     large = large_of(bureau)
-    worn.spoil(large, Fault(unsteady_at=123_456))
-    for language, words in (("en", "other bytes on the second read"), ("zh", "两次读取的内容不一致")):
+    worn.spoil(large, UNSTEADY[what])
+    summary = bureau.offload(card=worn.path, code=3)
+    file = by_path(summary)[large]
+    assert (file["outcome"], file["reason"]) == ("stored_damaged", "source_unsteady")
+    assert file["sha256"] == sha256((bureau.store / file["location"]).read_bytes())
+    assert (summary["outcome"], summary["safe_at"]) == ("partial", None)
+    assert {outcome for path, outcome in outcomes(summary).items() if path != large} == {"stored"}
+    assert bureau.said_of(large)["remark"].split()[-1] == "source_unsteady"
+    said = parse_sidecar((bureau.store / f"{file['location']}.xmp").read_bytes())
+    assert str(said.remark).split()[-1] == "source_unsteady"
+    (alert,) = bureau.alerts("unreadable_file")
+    assert "source_unsteady" in alert["text"]
+    bureau.prove(summary)
+    worn.heal()
+    whole = bureau.offload(card=worn.path)
+    assert {f["path"]: f["sha256"] for f in whole["files"]} == files, "it was read again, and now it is the file"
+    assert whole["safe_at"]
+    bureau.prove(whole)
+
+
+@need(faultfs.fuse)
+def test_what_a_person_is_told_of_a_card_that_gives_a_file_in_two_ways(bureau: Bureau, worn: FaultyCard) -> None:
+    lay_card(bureau, large=SIZE)
+    bureau.configure("verify: {source_twice: true}")
+    worn.spoil(large_of(bureau), Fault(unsteady_at=123_456))
+    for language, words in (
+        ("en", ("other bytes on the second read", "keep the card aside")),
+        ("zh", ("两次读取的内容不一致", "单独保管")),
+    ):
         result = bureau.run("--lang", language, "offload", worn.path, config=bureau.config)
         assert result.exit_code == 3
-        assert words in result.stdout
-    summary = bureau.offload(card=worn.path, code=3)
-    assert (by_path(summary)[large]["outcome"], by_path(summary)[large]["reason"]) == ("unreadable", "source_unsteady")
-    assert summary["safe_at"] is None
-    assert len(stored(bureau)) == 3
-    assert temps(bureau) == []
+        assert all(word in result.stdout for word in words), result.stdout
+
+
+@need(faultfs.fuse)
+def test_a_card_that_changes_its_mind_between_proof_and_row_is_remembered_after_a_crash(
+    bureau: Bureau, worn: FaultyCard, at_step: Acts
+) -> None:
+    lay_card(bureau, large=SIZE, alone=True)
+    bureau.configure("verify: {source_twice: true}")
+    large = large_of(bureau)
+    worn.spoil(large, Fault(unsteady_at=123_456))
+    with at_step({Step.VERIFIED_KEPT: nth(1, lambda: os.kill(os.getpid(), signal.SIGKILL))}):
+        fails(bureau, WorkerDied, card=worn.path)
     worn.heal()
-    ends_complete(bureau, files, card=worn.path)
+    bureau.offload(card=worn.path)
+    first = bureau.json("visit", "show", 1)
+    assert by_path(first)[large]["outcome"] == "stored_damaged"
+    assert by_path(first)[large]["reason"] == "source_unsteady"
+
+
+# --- a card that has more to give the next time --------------------------------------------------------------
+
+
+@need(faultfs.fuse)
+def test_a_damaged_file_is_read_again_at_every_visit_and_stored_whole_as_soon_as_the_card_gives_it(
+    bureau: Bureau, worn: FaultyCard
+) -> None:
+    files = lay_card(bureau, large=SIZE)
+    damaged = large_of(bureau)
+    worn.spoil(damaged, Fault(unreadable=((100_000, 100_001),)))
+    first = bureau.offload(card=worn.path, code=3)
+    second = bureau.offload(card=worn.path, code=3)
+    assert second["outcome"] == "partial", "it is no better than it was"
+    assert by_path(second)[damaged]["outcome"] == "stored_damaged"
+    assert by_path(second)[damaged]["location"] == by_path(first)[damaged]["location"], "and not stored twice"
+    assert second["bytes_stored"] == 0
+    worn.heal()  # cleaned contacts, another reader
+    third = bureau.offload(card=worn.path)
+    assert {f["path"]: f["sha256"] for f in third["files"]} == files
+    assert by_path(third)[damaged]["location"] != by_path(first)[damaged]["location"], "the salvaged one stays too"
+    assert bureau.offload(card=worn.path)["bytes_read"] == 0
+    bureau.prove(first, second, third)
+
+
+# --- a directory that lies -----------------------------------------------------------------------------------
+
+
+@need(faultfs.fuse)
+def test_a_file_that_is_listed_larger_than_its_card_is_stored_as_far_as_it_goes_and_nobody_waits_for_it(
+    bureau: Bureau, tmp_path: Path
+) -> None:
+    # A worn FAT entry: the size is nonsense, behind the end of the clusters the driver answers EIO.
+    files = lay_card(bureau, large=SIZE)
+    path, data = large_of(bureau), (bureau.card / large_of(bureau)).read_bytes()
+    status = (bureau.card / path).stat()
+    os.truncate(bureau.card / path, 1 << 40)
+    os.utime(bureau.card / path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    end = -(-SIZE // PAGE) * PAGE
+    with faulty_card(bureau.card, tmp_path / "reader", capacity=16 * MIB) as card:
+        card.spoil(path, Fault(unreadable=((end, 1 << 41),)))
+        summary = bureau.offload(card=card.path, code=3)
+        file = by_path(summary)[path]
+        assert file["outcome"] == "stored_damaged"
+        assert (bureau.store / file["location"]).read_bytes() == data.ljust(end, b"\0")
+        assert file["holes"] == [{"offset": end, "length": (1 << 40) - end}]
+        assert {f["path"]: f["sha256"] for f in summary["files"] if f is not file} == {
+            name: digest for name, digest in files.items() if name != path
+        }
+        assert summary["safe_at"], "nothing is left that a later try could read"
+        bureau.prove(summary)
+
+
+@need(faultfs.fuse)
+def test_a_file_that_is_listed_larger_than_its_card_and_of_which_nothing_can_be_read_is_named(
+    bureau: Bureau, tmp_path: Path
+) -> None:
+    lay_card(bureau, large=SIZE)
+    path = large_of(bureau)
+    os.truncate(bureau.card / path, 1 << 40)
+    with faulty_card(bureau.card, tmp_path / "reader", capacity=16 * MIB) as card:
+        card.spoil(path, Fault(unreadable=((0, 1 << 41),)))
+        summary = bureau.offload(card=card.path, code=3)
+    assert by_path(summary)[path]["reason"] == "unreadable_at:0"
+    assert len(stored(bureau)) == 3
+    assert summary["safe_at"]
+
+
+@need(disks.root)
+def test_sizes_that_no_number_of_the_register_could_hold_together_keep_nothing_from_being_stored(
+    bureau: Bureau, tmp_path: Path
+) -> None:
+    with disks.tmpfs(tmp_path / "reader", size=4 * MIB) as card:
+        bureau.card = card
+        lay_card(bureau, large=SIZE)
+        for number in (3, 4):
+            os.truncate(bureau.lay(f"DCIM/100ANDRO/huge{number}.dat", b"#" * PAGE), (1 << 63) - 1)
+        summary = bureau.offload(code=3)
+        assert sorted(outcomes(summary).values()) == ["stored"] * 4 + ["stored_damaged"] * 2
+        bureau.prove(summary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,14 @@ from troubles import (
     move_store,
     need,
     nth,
+    sha256,
     stored,
     temps,
     truth,
     workers,
 )
 
-from dockd.errors import StoreFailing, StoreFilled, StoreFull, StoreMissing, StoreReadOnly
+from dockd.errors import StoreFailing, StoreFilled, StoreFull, StoreMissing, StoreReadOnly, WorkerDied
 from dockd.offload.steps import Step
 
 pytestmark = pytest.mark.usefixtures("small_chunks", "deadline")
@@ -63,7 +65,7 @@ def test_a_full_store_is_told_and_alerted_and_the_next_run_goes_on(bureau: Burea
     with disks.tmpfs(tmp_path / "disk", size=4 * MIB) as disk:
         move_store(bureau, disk)
         fails_in_both_languages(bureau, StoreFull)
-        assert len(stored(bureau)) == 2, "what was copied before it is proven and stays"
+        assert len(stored(bureau)) == 3, "only what does not fit waits: what is listed behind it is stored"
         assert temps(bureau) == []
         (alert,) = bureau.alerts("store_full")
         assert alert["state"] == "open"
@@ -101,7 +103,7 @@ def test_the_reserve_stops_new_copies_before_the_disk_is_full(bureau: Bureau, tm
         configure(bureau, "reserve: 0", "reserve: 6MiB")
         fails_in_both_languages(bureau, StoreFull)
         assert free(disk) >= 6 * MIB
-        assert len(stored(bureau)) == 2, "what was copied before it is proven and stays"
+        assert len(stored(bureau)) == 3, "only what does not fit waits: what is listed behind it is stored"
         (alert,) = bureau.alerts("store_full")
         assert str(6 * MIB) in alert["text"]
         bureau.dockd("verify")
@@ -251,6 +253,59 @@ def test_a_store_that_cannot_say_what_it_holds_is_not_taken_for_an_empty_one(
         assert summary["outcome"] == "complete"
         assert summary["bytes_read"] < 2 * MIB, "neither stored files nor the proven part are read again"
         bureau.prove(summary)
+
+
+# --- one bad place of the disk -----------------------------------------------------------------------------
+
+
+@need(faultfs.fuse)
+def test_one_bad_place_of_the_stores_disk_is_stepped_around_and_told(bureau: Bureau, failing: FaultyStore) -> None:
+    files = lay_card(bureau)
+    failing.refuse(Refusal("read", on=TEMP, times=1))
+    ends_complete(bureau, files)
+    (alert,) = bureau.alerts("store_altered")
+    assert "the disk fails in this place" in alert["text"]
+    assert ".dockd/quarantine/" in alert["text"], "it names the copy that keeps the bad place occupied"
+
+
+def crash(bureau: Bureau, at_step: Acts, step: Step) -> None:
+    """The worker dies at ``step``."""
+    with at_step({step: nth(1, lambda: os.kill(os.getpid(), signal.SIGKILL))}):
+        fails(bureau, WorkerDied)
+
+
+@need(faultfs.fuse)
+@pytest.mark.parametrize("step", at_once([Step.VERIFIED_KEPT, Step.RENAMED], Step.VERIFIED_KEPT))
+def test_a_proven_copy_that_cannot_be_read_after_a_crash_stops_nobody_and_is_kept(
+    bureau: Bureau, failing: FaultyStore, at_step: Acts, step: Step
+) -> None:
+    """Nobody has to act first: what can be read is stored, the card is copied again, what is left is told of."""
+    files = lay_card(bureau, alone=True)
+    crash(bureau, at_step, step)
+    (left,) = [path for path in (failing.path / "store/footage").rglob("*.dat*") if path.is_file()]
+    failing.refuse(Refusal("read", on=rf"{left.name}$", times=3))
+    summary = bureau.offload()
+    assert summary["outcome"] == "complete"
+    assert {f["path"]: f["sha256"] for f in summary["files"]} == files
+    (alert,) = bureau.alerts("store_altered")
+    assert "could not be read back" in alert["text"]
+    kept = [p for p in (failing.path / "store").rglob("*") if p.is_file() and left.stem.split(".")[0] in p.name]
+    assert sha256(next(p for p in kept if ".xmp" not in p.name).read_bytes()) in files.values(), "nothing is lost"
+    bureau.dockd("ledger", "verify")
+
+
+@need(faultfs.fuse)
+def test_a_proven_copy_on_a_disk_that_takes_no_data_waits_for_the_disk(
+    bureau: Bureau, failing: FaultyStore, at_step: Acts
+) -> None:
+    files = lay_card(bureau, alone=True)
+    crash(bureau, at_step, Step.VERIFIED_KEPT)
+    before = temps(bureau)
+    failing.refuse(Refusal("read", on=TEMP), Refusal("fsync"), Refusal("fsyncdir"))
+    fails_in_both_languages(bureau, StoreFailing)
+    assert temps(bureau) == before
+    failing.heal()
+    assert ends_complete(bureau, files)["bytes_read"] == 0
 
 
 # --- gone --------------------------------------------------------------------------------------------------

@@ -180,11 +180,11 @@ def spy_on_books(medium: Medium, patch: pytest.MonkeyPatch) -> None:
         for temp in (medium.store / "footage").rglob("*.part"):
             medium.require(str(temp), word)
 
-    def again_from_the_start(self: Books, *args: Any) -> None:
+    def again_from_the_start(self: Books, *args: Any, **said: Any) -> None:
         for evidence in (medium.store / ".dockd/quarantine").iterdir():
             medium.require(str(evidence), "again")
         medium.require(str(medium.store / args[1]), "again")
-        again(self, *args)
+        again(self, *args, **said)
 
     patch.setattr(Books, "mark", marking)
     patch.setattr(Books, "verified", calling_verified)

@@ -348,14 +348,15 @@ def test_a_pulled_card_that_fails_in_any_other_way_is_still_gone(
 
 
 @pytest.mark.fuse
-def test_a_source_that_is_not_steady_is_never_called_stored(dock: Dock, worn: FaultyCard) -> None:
+def test_a_source_that_is_not_steady_is_kept_and_marked_and_not_safe(dock: Dock, worn: FaultyCard) -> None:
     dock.lay("A.dat", 100_000)
     dock.lay("B.dat", 100_000)
     worn.spoil("A.dat", Fault(unsteady_at=50_000))
     dock.change("verify", source_twice=True)
     shown = dock.visit()
-    assert outcomes(shown) == {"A.dat": "unreadable", "B.dat": "stored"}
+    assert outcomes(shown) == {"A.dat": "stored_damaged", "B.dat": "stored"}
     assert reasons(shown)["A.dat"] == "source_unsteady"
+    assert (shown["outcome"], shown["safe_at"]) == ("partial", None)
     assert shown["bytes_read"] == 300_000
 
 

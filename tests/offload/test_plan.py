@@ -83,6 +83,10 @@ def test_already_stored_is_never_said_when_any_fact_disagrees(
         assert said.outcome is None
 
 
+def test_what_was_damaged_is_read_again_and_not_missing() -> None:
+    assert plan(known=replace(KNOWN, damaged=True), known_present=True) == Decision()
+
+
 def test_a_reset_clock_makes_the_file_be_read_whole() -> None:
     assert plan(known=KNOWN, known_present=True, plausible=False) == Decision()
 

@@ -50,6 +50,7 @@ class Read:
 
     path: Path
     buffer: int = 2 * PAGE
+    capacity: int | None = None
     data: bytearray = field(default_factory=bytearray)
     marks: list[tuple[int, str]] = field(default_factory=list)
     digest: str = ""
@@ -67,7 +68,7 @@ class Read:
         return self
 
     def access(self) -> CardAccess:
-        return CardAccess(open=lambda _: -1, is_there=self._is_there)
+        return CardAccess(open=lambda _: -1, is_there=self._is_there, capacity=self.capacity)
 
     def _is_there(self) -> bool:
         try:
@@ -79,6 +80,7 @@ class Read:
     def _pass(self, between: Callable[[int], None]) -> None:
         assert self.reader is not None
         check_unchanged(self.reader.fd, self.reader.entry)
+        self.reader.measure()
         for chunk in self.reader.chunks(self._take, self._give):
             assert chunk.offset == len(self.data)
             self.data += chunk.data
@@ -430,6 +432,50 @@ def test_a_pulled_card_that_answers_like_a_bad_sector_is_gone_all_the_same(worn:
     with pytest.raises(CardGone):
         list(FileReader(entry, fd, gone).chunks(read._take, read._give))
     os.close(fd)
+
+
+# --- a directory that lies -----------------------------------------------------------------------------------
+
+
+@pytest.mark.fuse
+@pytest.mark.parametrize("sectors", [1, 2, 17, 64, 1023, 1024, 1025, 2048])
+def test_a_file_that_is_listed_larger_than_its_card_ends_with_its_last_readable_sector(
+    worn: FaultyCard, sectors: int
+) -> None:
+    # A worn FAT entry: a size without clusters behind it, for which the driver answers EIO.
+    real = worn.path.parent / "files" / "A.MP4"
+    data = os.urandom(sectors * PAGE - 100)
+    real.write_bytes(data)
+    os.truncate(real, 1 << 40)
+    worn.spoil("A.MP4", Fault(unreadable=((sectors * PAGE, 1 << 41),)))
+    read = Read(worn.path / "A.MP4", capacity=64 << 20).run()
+    assert bytes(read.data) == data + bytes(100)
+    assert read.holes == [Hole(sectors * PAGE, (1 << 40) - sectors * PAGE)]
+    assert read.digest == sha256(read.data)
+    assert read.lent == 0
+
+
+@pytest.mark.fuse
+def test_a_file_that_is_listed_larger_than_its_card_keeps_what_lies_behind_a_bad_sector(worn: FaultyCard) -> None:
+    real = worn.path.parent / "files" / "A.MP4"
+    data = original(worn)[: 40 * PAGE]
+    os.truncate(real, 1 << 40)
+    worn.spoil("A.MP4", Fault(unreadable=((3 * PAGE, 4 * PAGE), (40 * PAGE, 1 << 41))))
+    read = Read(worn.path / "A.MP4", capacity=64 << 20).run()
+    assert bytes(read.data) == with_holes(data, Hole(3 * PAGE, PAGE))
+    assert read.holes == [Hole(3 * PAGE, PAGE), Hole(40 * PAGE, (1 << 40) - 40 * PAGE)]
+
+
+@pytest.mark.fuse
+def test_a_file_that_is_listed_larger_than_its_card_and_cannot_be_read_at_all_is_unreadable(worn: FaultyCard) -> None:
+    os.truncate(worn.path.parent / "files" / "A.MP4", 1 << 40)
+    worn.spoil("A.MP4", Fault(unreadable=((0, 1 << 41),)))
+    with pytest.raises(CardFileUnreadable):
+        Read(worn.path / "A.MP4", capacity=64 << 20).run()
+
+
+def test_a_file_that_fits_its_card_is_believed(file: Path) -> None:
+    assert bytes(Read(file, capacity=file.stat().st_size).run().data) == file.read_bytes()
 
 
 # --- the second read ---------------------------------------------------------------------------------------

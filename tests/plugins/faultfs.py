@@ -42,6 +42,7 @@ class Fault:
     """What is wrong with one file. Ranges are ``[start, end)`` in bytes.
 
     unreadable    reads that touch these ranges fail with ``error``
+    good_reads    so many times they do not: the first bytes of the file are counted
     refuses_open  opening it fails with ``error``
     short         no read returns more than this many bytes (0: as asked), past the page cache
     gone_at       a read that reaches this offset takes the whole card away, until ``heal``
@@ -54,6 +55,7 @@ class Fault:
     """
 
     unreadable: tuple[tuple[int, int], ...] = ()
+    good_reads: int = 0
     error: str = "EIO"
     refuses_open: bool = False
     short: int = 0
@@ -69,9 +71,10 @@ class Fault:
 class FaultyCard:
     """A mounted card; ``path`` is where."""
 
-    def __init__(self, path: Path, rules: Path) -> None:
+    def __init__(self, path: Path, rules: Path, capacity: int) -> None:
         self.path = path
         self.server: subprocess.Popen[bytes] | None = None
+        self._capacity = capacity
         self._device = 0
         self._rules = rules
         self._faults: dict[str, Fault] = {}
@@ -108,17 +111,24 @@ class FaultyCard:
         (connections / str(os.minor(self._device)) / "abort").write_text("1")
 
     def _tell(self) -> None:
-        rules = {"healed": self._healed, "faults": {name: asdict(fault) for name, fault in self._faults.items()}}
+        rules = {
+            "healed": self._healed,
+            "capacity": self._capacity,
+            "faults": {name: asdict(fault) for name, fault in self._faults.items()},
+        }
         draft = self._rules.with_suffix(".new")
         draft.write_text(json.dumps(rules), encoding="utf-8")
         draft.replace(self._rules)
 
 
 @contextlib.contextmanager
-def faulty_card(root: Path, at: Path) -> Iterator[FaultyCard]:
-    """The directory ``root`` mounted at ``at`` (made if needed); unmounted and its process ended in any case."""
+def faulty_card(root: Path, at: Path, *, capacity: int = 0) -> Iterator[FaultyCard]:
+    """The directory ``root`` mounted at ``at`` (made if needed); unmounted and its process ended in any case.
+
+    ``capacity``: what the card says that it can hold, in bytes; 0: what the disk below it says.
+    """
     at.mkdir(exist_ok=True)
-    card = FaultyCard(at, at.with_name(f"{at.name}.rules"))
+    card = FaultyCard(at, at.with_name(f"{at.name}.rules"), capacity)
     server = subprocess.Popen(
         [sys.executable, __file__, str(root), str(at), str(card._rules)],
         stdout=subprocess.PIPE,
@@ -162,8 +172,10 @@ class Operations:
         self.told: tuple[int, int] | None = None
         self.faults: dict[str, Any] = {}
         self.healed = 0
+        self.capacity = 0
         self.gone = False
         self.served: dict[str, int] = {}
+        self.passes: dict[str, int] = {}
 
     def init(self, path: str) -> None:
         os.write(1, b"mounted\n")
@@ -187,7 +199,8 @@ class Operations:
     def statfs(self, path: str) -> dict[str, int]:
         self._require_card()
         found = os.statvfs(self.root)
-        return {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
+        shape = {key: getattr(found, key) for key in ("f_bsize", "f_frsize", "f_blocks", "f_bfree", "f_bavail")}
+        return shape | ({"f_blocks": self.capacity // found.f_frsize} if self.capacity else {})
 
     def opendir(self, path: str) -> int:
         self._require_card()
@@ -224,7 +237,10 @@ class Operations:
         if fault["gone_at"] is not None and offset + size > fault["gone_at"]:
             self.gone = True
             self._require_card()
-        if any(start < offset + size and offset < end for start, end in fault["unreadable"]):
+        if offset == 0:
+            self.passes[name] = self.passes.get(name, 0) + 1
+        bad = not fault["good_reads"] or self.passes.get(name, 0) > fault["good_reads"]
+        if bad and any(start < offset + size and offset < end for start, end in fault["unreadable"]):
             raise OSError(getattr(errno, fault["error"]), "spoiled")
         data = bytearray(os.pread(fi.fh, size, offset))
         if fault["endless"]:
@@ -252,7 +268,8 @@ class Operations:
             if self.healed != said["healed"]:
                 self.gone = False
                 self.served.clear()
-            self.faults, self.healed = said["faults"], said["healed"]
+                self.passes.clear()
+            self.faults, self.healed, self.capacity = said["faults"], said["healed"], said["capacity"]
         if self.gone:
             raise OSError(errno.ENODEV, "the card is gone")
 

@@ -31,12 +31,16 @@ _CALLS = frozenset({"getattr", "read", "create", "mkdir", "write", "fsync", "fsy
 
 @dataclass(frozen=True)
 class Refusal:
-    """``call`` fails with ``error`` on paths where ``on`` is found, after it went well ``after`` times."""
+    """``call`` fails with ``error`` on paths where ``on`` is found, after it went well ``after`` times.
+
+    It fails so many ``times`` (0: for ever).
+    """
 
     call: str
     error: str = "EIO"
     on: str = ""
     after: int = 0
+    times: int = 0
 
 
 class FaultyStore:
@@ -122,7 +126,8 @@ class _Files:
         for number, refusal in enumerate(self.refusals):
             if refusal["call"] == call and re.search(refusal["on"], path):
                 self.counts[number] += 1
-                if self.counts[number] > refusal["after"]:
+                failed = self.counts[number] - refusal["after"]
+                if failed > 0 and (not refusal["times"] or failed <= refusal["times"]):
                     raise OSError(getattr(errno, refusal["error"]), "refused")
 
     def _opened(self, fd: int, path: str) -> int:

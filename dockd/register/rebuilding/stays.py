@@ -23,7 +23,7 @@ from dockd.register.tables import (
     VisitRow,
     VisitState,
 )
-from dockd.register.transfers import path_key, storable_ns
+from dockd.register.transfers import UNSTEADY, path_key, storable_ns
 from dockd.register.values import chunks
 
 ReadListing = Callable[[int, str, str], VisitListing | None]
@@ -209,12 +209,13 @@ def _see(rows: Rows, line: TaleLine) -> None:
 def _transfer(line: TaleLine) -> dict[str, Any]:
     data: Mapping[str, Any] = line.data
     again = line.kind == "footage.stored_again"
-    damaged = data["holes"] and not again
+    unsteady = bool(data.get("unsteady")) and not again
+    damaged = unsteady or (data["holes"] and not again)
     return {
         **said(TransferRow, data, ("observation_id", "visit_id", "sha256", "size", *_PROOF)),
         "state": TransferState.STORED.value,
         "outcome": (FileOutcome.STORED_DAMAGED if damaged else FileOutcome.STORED).value,
-        "reason": "stored_again" if again else None,
+        "reason": "stored_again" if again else UNSTEADY if unsteady else None,
         "final": data["location"],
         "file_no": _file_no(line),
         "holes": data["holes"] or None,
