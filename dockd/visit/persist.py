@@ -71,6 +71,7 @@ def _add(whole: CopyResult, run: CopyResult, *, back: bool = True) -> None:
     whole.first_byte_at = whole.first_byte_at or run.first_byte_at
     whole.failures += [failure for failure in run.failures if not (back and isinstance(failure.error, CardGone))]
     whole.differing += run.differing
+    whole.unsteady += run.unsteady
 
 
 def _around(card: Card, visit: Persistence) -> Surroundings:
