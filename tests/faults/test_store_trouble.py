@@ -268,6 +268,40 @@ def test_one_bad_place_of_the_stores_disk_is_stepped_around_and_told(bureau: Bur
     assert ".dockd/quarantine/" in alert["text"], "it names the copy that keeps the bad place occupied"
 
 
+def flip(bureau: Bureau) -> None:
+    """A bit of every waiting temp is another one now, on the disk."""
+    for temp in temps(bureau):
+        temp.chmod(0o640)
+        with temp.open("r+b") as file:
+            file.seek(1000)
+            byte = file.read(1)[0]
+            file.seek(1000)
+            file.write(bytes([byte ^ 1]))
+
+
+def test_a_bit_that_flips_on_its_way_to_the_disk_is_found_told_and_copied_anew(bureau: Bureau, at_step: Acts) -> None:
+    files = lay_card(bureau, alone=True)
+    with at_step({Step.TEMP_SYNCED: nth(1, lambda: flip(bureau))}):
+        ends_complete(bureau, files)
+    (alert,) = bureau.alerts("store_altered")
+    assert "gave back other bytes than were written" in alert["text"]
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "the store gave back other bytes, twice"), ("zh", "两次")])
+def test_bits_that_flip_again_and_again_are_exit_5_and_nothing_of_them_is_called_stored(
+    bureau: Bureau, at_step: Acts, language: str, words: str
+) -> None:
+    files = lay_card(bureau, alone=True)
+    with at_step({Step.TEMP_SYNCED: lambda: flip(bureau)}):
+        result = bureau.run("--lang", language, "offload", bureau.card, config=bureau.config)
+    assert result.exit_code == 5, result.stderr
+    assert words in result.stdout
+    assert stored(bureau) == {}
+    assert len(bureau.alerts("copy_differs")) == 1
+    assert len(list((bureau.store / ".dockd/quarantine").iterdir())) == 2, "both copies are evidence"
+    ends_complete(bureau, files)
+
+
 def crash(bureau: Bureau, at_step: Acts, step: Step) -> None:
     """The worker dies at ``step``."""
     with at_step({step: nth(1, lambda: os.kill(os.getpid(), signal.SIGKILL))}):
