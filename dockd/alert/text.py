@@ -69,10 +69,16 @@ def tell(alert: Alert, names: Names, zone: ZoneInfo) -> Told:
 def _template(alert: Alert) -> str:
     if alert.kind == "store_full" and "need" not in alert.facts:
         return _FILLED
+    if alert.kind == "station_clock" and "passed" in alert.facts:
+        return _SET_FORWARD
     return _TEMPLATES.get(alert.kind, _GENERAL)
 
 
 _FILLED = N_("The store has no room left, or its quota is used up. New copies wait.")
+_SET_FORWARD = N_(
+    "Visit {visit}: this station's clock says {now}, but by the time that has passed since the machine was started it "
+    "is {passed}. Set it right; if it is right now, start the machine anew. What was judged by it is left open."
+)
 _GENERAL = N_("Recorder {recorder}, visit {visit}. Its records: {records}")
 _LATE = N_(
     "Recorder {recorder}, officer {officers}, file {file}: to be stored by {deadline}, docked {docked}, "
@@ -179,6 +185,7 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "reserve": str(facts.get("reserve") or unknown),
         "now": _time(facts.get("now"), zone) or unknown,
         "seen": _time(facts.get("seen"), zone) or unknown,
+        "passed": _time(facts.get("passed"), zone) or unknown,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dockd.cli.invocation import Invocation, json_option, pass_invocation
+from dockd.cli.invocation import Invocation, json_option, pass_invocation, utc_now
 from dockd.errors import BadValue, Exit, PathMissing, PathUnreadable
 from dockd.locale import _
 from dockd.nouns import Source
@@ -81,6 +81,7 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
     def work(send: Callable[[Progress], None], lifeline: Lifeline) -> Any:
         from dockd import log
         from dockd.register.visits import show_visit
+        from dockd.visit.clock import this_boot
         from dockd.visit.meter import Meter
         from dockd.visit.numbers import Guards
         from dockd.visit.patience import Patience
@@ -94,7 +95,8 @@ def _work(invocation: Invocation, request: VisitRequest) -> Callable[[Callable[[
         meter.start()
         try:
             patience = Patience(station.settings.card.patience.total_seconds())
-            guards = Guards(before_write=lifeline.check, patience=patience)
+            boot = this_boot if invocation.now is utc_now else lambda: None  # a clock that was given is no machine's
+            guards = Guards(before_write=lifeline.check, patience=patience, boot=boot)
             visit_id = attend(station, request, meter=meter, guards=guards)
             with station.register.read() as session:
                 return show_visit(session, visit_id, zone=station.zone)

@@ -113,17 +113,41 @@ def last_seen(session: Session, station_no: str) -> datetime:
     return session.get_one(StationRow, station_no).last_seen_at
 
 
-def note_time(session: Session, station_no: str, now: datetime) -> timedelta:
-    """How far ``now`` lies behind the newest time that the station has seen; zero for a clock that goes on.
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One life of this machine, and how long it has lasted by a clock that nobody can set."""
 
-    The newest time is kept, so that a clock that was set back is noticed at every start until it has caught up.
+    boot_id: str
+    lasted: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """How far a clock lies behind the newest time that the station has seen, or ahead of what has passed."""
+
+    behind: timedelta = timedelta(0)
+    ahead: timedelta = timedelta(0)
+
+
+def note_time(
+    session: Session, station_no: str, now: datetime, boot: Boot | None = None, *, kept: bool = False
+) -> Noted:
+    """What the station's memory says of ``now``; both are zero for a clock that goes on.
+
+    The newest time is kept, so that a clock that was set back is noticed at every start until it has caught
+    up. When the machine was started is kept too, as the clock said it first: one that was set forward since is
+    noticed until the next start, and its time is not taken for seen. ``kept``: a time service keeps the clock
+    now, and may have set it.
     """
     row = session.get_one(StationRow, station_no, with_for_update=True)
-    behind = row.last_seen_at - now
-    if behind <= timedelta(0):
-        row.last_seen_at = now
-        return timedelta(0)
-    return behind
+    behind = max(row.last_seen_at - now, timedelta(0))
+    ahead = timedelta(0)
+    if boot and row.booted_at and row.boot_id == boot.boot_id and not kept:
+        ahead = max(now - boot.lasted - row.booted_at, ahead)
+    elif boot and not behind:
+        row.boot_id, row.booted_at = boot.boot_id, now - boot.lasted
+    row.last_seen_at = max(row.last_seen_at, now - ahead)
+    return Noted(behind, ahead)
 
 
 def read_marker(root: Path, station_no: str) -> str:

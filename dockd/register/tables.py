@@ -147,6 +147,9 @@ class StationRow(Table):
     created_at: Mapped[datetime]
     # The newest time this station has seen: a clock that steps back is noticed at the next start.
     last_seen_at: Mapped[datetime]
+    # When the machine was started, as its clock said first: one that is set forward since is noticed.
+    boot_id: Mapped[str | None] = mapped_column(String(64))
+    booted_at: Mapped[datetime | None]
 
 
 class BayRow(Table):

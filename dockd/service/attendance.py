@@ -24,6 +24,7 @@ from dockd.service.mounting import Way, open_root
 from dockd.service.stays import Report
 from dockd.service.storecheck import takes_data
 from dockd.settings import Settings
+from dockd.visit.clock import this_boot
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards
 from dockd.visit.patience import Patience
@@ -112,6 +113,7 @@ class Attendance:
             guards = Guards(
                 before_write=lifeline.check,
                 patience=patience,
+                boot=this_boot,
                 claim=lambda claim: _claim(claim, send, orders),
                 turn=lambda turn: _await_turn(turn, send, orders),
                 card_again=lambda: self._await_card(orders),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -285,14 +285,17 @@ def _alarm_cut_short(session: Session, station: Station, numbers: Numbers, kind:
     )
 
 
-def alarm_clock(session: Session, station: Station, visit_id: int, *, now: datetime, seen: datetime) -> None:
-    """The station's own clock stepped back, or leapt forward with nothing that keeps it."""
+def alarm_clock(
+    session: Session, station: Station, visit_id: int, *, now: datetime, seen: datetime, ahead: timedelta
+) -> None:
+    """The station's own clock stepped back, or leapt forward with nothing that keeps it: ``ahead`` of what passed."""
     alerts.open_alert(
         session,
         station_no=station.station_no,
         kind="station_clock",
         about="station",
-        facts={"now": now.isoformat(), "seen": seen.isoformat()},
+        facts={"now": now.isoformat(), "seen": seen.isoformat()}
+        | ({"passed": (now - ahead).isoformat()} if ahead else {}),
         at=now,
         visit_id=visit_id,
     )

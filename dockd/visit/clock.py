@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
+import time
 from datetime import timedelta
+from pathlib import Path
 
 from dockd.law.deadline import StationClock
+from dockd.register.station import Boot, Noted
 
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
@@ -31,6 +34,15 @@ class _Timex(ctypes.Structure):
     )
 
 
+def this_boot() -> Boot | None:
+    """This machine's life so far; None where the kernel does not number it."""
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return Boot(boot_id, timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+
 def is_synchronised() -> bool | None:
     """Whether the kernel says that a time service keeps this clock; None where it cannot be asked."""
     timex = _Timex()
@@ -53,12 +65,13 @@ def _ask_timedated() -> bool | None:
     return {b"yes": True, b"no": False}.get(said.stdout.strip())
 
 
-def doubt_of(behind: timedelta, gap: timedelta, *, synchronised: bool | None) -> StationClock | None:
-    """What stands against the station's clock: ``behind`` the newest time it has seen, ``gap`` since then. Pure.
+def doubt_of(noted: Noted, gap: timedelta, *, synchronised: bool | None) -> StationClock | None:
+    """What stands against the station's clock: what it ``noted``, and the ``gap`` since it was last seen. Pure.
 
     A small office has no time service, so being unsynchronised alone is no finding: ``dockd
     check`` warns of it and every visit writes it down.
     """
-    if behind > TOLERANCE:
+    if noted.behind > TOLERANCE:
         return StationClock.BEHIND
-    return StationClock.AHEAD if gap > LEAP and not synchronised else None
+    leapt = noted.ahead > TOLERANCE or gap > LEAP
+    return StationClock.AHEAD if leapt and not synchronised else None

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from dockd.errors import StoreError
 from dockd.offload.steps import Passed, ignore
+from dockd.register.station import Boot
 from dockd.visit.patience import Patience
 from dockd.visit.request import Claim, Root, Turn
 
@@ -34,6 +35,7 @@ class Guards:
     ``claim`` names the bay in which another recorder with the same identity is docked. ``turn`` returns when
     the card may be copied. ``card_again`` is a card that went away, back in its bay; None when it does not
     come. ``store_again`` is true when the store's trouble is over; false where nobody waits for that.
+    ``boot`` is this machine's life so far; None where the clock is not this machine's.
     """
 
     before_write: Callable[[], None] = lambda: None
@@ -43,3 +45,4 @@ class Guards:
     turn: Callable[[Turn], None] = lambda _turn: None
     card_again: Callable[[], Root | None] = lambda: None
     store_again: Callable[[StoreError], bool] = lambda _error: False
+    boot: Callable[[], Boot | None] = lambda: None

@@ -59,7 +59,7 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
         sight = claim(card, sight, guards)
         if sight.identified.device_no is None and station.settings.unknown_recorder == "hold":
             hold(station, request, card, sight)
-        numbers = open_visit(station, request, card, sight)
+        numbers = open_visit(station, request, card, sight, guards)
         jobs = make_plan(card, sight, station, numbers)
         mirror_early(station)
         meter.plan(len(sight.listing.files), len(sight.listing.files) - len(jobs), sum(j.entry.size for j in jobs))
@@ -116,7 +116,7 @@ def mirror_early(station: Station) -> None:
         station.mirror_ledger()
 
 
-def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight) -> Numbers:
+def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight, guards: Guards) -> Numbers:
     """Gives the visit its number and writes down whose recorder it is and why; alerts a conflict of identity."""
     now = station.now()
     number = sight.identified.device_no
@@ -124,11 +124,12 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
     with station.register.write() as session:
         row = recorders.find_recorder(session, number) if number else None
         seen = last_seen(session, station.station_no)
-        doubt = doubt_of(note_time(session, station.station_no, now), now - seen, synchronised=synchronised)
+        noted = note_time(session, station.station_no, now, guards.boot(), kept=bool(synchronised))
+        doubt = doubt_of(noted, now - seen, synchronised=synchronised)
         visit = _new_visit(station, request, card, sight, row.id if row else None, doubt, synchronised)
         visit_id = visits.open_visit(session, visit, actor=station.actor)
         if doubt:
-            alarm_clock(session, station, visit_id, now=now, seen=seen)
+            alarm_clock(session, station, visit_id, now=now, seen=seen, ahead=noted.ahead)
         if number:
             for kind, value in (("fs_uuid", card.identity.fs_uuid), ("label", card.identity.label)):
                 if value:

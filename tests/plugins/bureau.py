@@ -18,7 +18,7 @@ from typing import Any
 from dockd.nouns import Officer, Recorder
 from dockd.offload.steps import Passed, ignore
 from dockd.register import officers, recorders, visits
-from dockd.register.station import Station, create_station, open_station
+from dockd.register.station import Boot, Station, create_station, open_station
 from dockd.settings import load_settings
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards
@@ -202,13 +202,14 @@ class Bureau:
         passed: Passed = ignore,
         before_write: Callable[[], None] = lambda: None,
         watch: Callable[[Progress], None] = lambda _: None,
+        boot: Callable[[], Boot | None] = lambda: None,
         **said: Any,
     ) -> dict[str, Any]:
         """One visit in this process; returns what ``visit show`` says of it."""
         station = self.open()
         try:
             request = replace(VisitRequest(str(self.card)), **said)
-            guards = Guards(before_write=before_write, passed=passed)
+            guards = Guards(before_write=before_write, passed=passed, boot=boot)
             number = attend(station, request, meter=Meter(watch), guards=guards)
             with station.register.read() as session:
                 shown = visits.show_visit(session, number, zone=station.zone)

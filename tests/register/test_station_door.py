@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from dockd.errors import RegisterAbsent, RegisterCorrupt, StationExists, StoreMissing
 from dockd.register import ledger
 from dockd.register.session import open_register
-from dockd.register.station import MARKER, Station, create_station, note_time, open_station
+from dockd.register.station import MARKER, Boot, Noted, Station, create_station, note_time, open_station
 from dockd.register.tables import EventRow, StationRow
 from dockd.settings import Settings
 
@@ -136,10 +136,41 @@ def _moved(settings: Settings, root: Path, station_no: str, url: str) -> Setting
 def test_a_clock_that_went_back_is_noticed_until_it_has_caught_up(station: Station) -> None:
     def note(now: datetime) -> timedelta:
         with station.register.write() as session:
-            return note_time(session, station.station_no, now)
+            return note_time(session, station.station_no, now).behind
 
     now = station.now()
     assert note(now + timedelta(hours=2)) == timedelta(0)
     assert note(now) == timedelta(hours=2)
     assert note(now + timedelta(hours=1)) == timedelta(hours=1)
     assert note(now + timedelta(hours=3)) == timedelta(0)
+
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_clock_that_was_set_forward_is_noticed_until_it_is_set_back_or_the_machine_started_anew(
+    station: Station,
+) -> None:
+    def note(hours: float, lasted: float, boot: str = "one", *, kept: bool = False) -> Noted:
+        life = Boot(boot, lasted * HOUR)
+        with station.register.write() as session:
+            return note_time(session, station.station_no, begun + hours * HOUR, life, kept=kept)
+
+    begun = station.now()
+    assert note(0, lasted=5) == Noted()
+    assert note(1, lasted=6) == Noted()
+    assert note(50, lasted=7) == Noted(ahead=48 * HOUR)
+    assert note(51, lasted=8) == Noted(ahead=48 * HOUR)
+    assert note(4, lasted=9) == Noted(), "set right: the wrong time was not taken for seen"
+    assert note(3, lasted=10) == Noted(behind=HOUR)
+    assert note(60, lasted=1, boot="two") == Noted(), "how long a machine was off nobody can say"
+    assert note(90, lasted=2, kept=True, boot="two") == Noted(), "a time service set it"
+    assert note(91, lasted=3, boot="two") == Noted()
+
+
+def test_a_machine_that_started_with_a_clock_in_the_past_may_be_set_right(station: Station) -> None:
+    begun = station.now()
+    with station.register.write() as session:
+        assert note_time(session, station.station_no, begun - 9999 * HOUR, Boot("one", HOUR)).behind == 9999 * HOUR
+        assert note_time(session, station.station_no, begun + HOUR, Boot("one", 2 * HOUR)) == Noted()
+        assert note_time(session, station.station_no, begun + 9 * HOUR, Boot("one", 3 * HOUR)) == Noted(ahead=7 * HOUR)

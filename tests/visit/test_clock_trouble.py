@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from bureau import BEIJING, DOCKED, Bureau, kinds, media, name_of
 
+from dockd.register.station import Boot
+
 pytestmark = pytest.mark.usefixtures("no_parsers")
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -145,6 +147,33 @@ def test_a_station_that_nothing_keeps_and_that_leapt_forward_calls_nobody_late(b
     bureau.offload()
     assert (bureau.said_of(path)["late"], bureau.said_of(path)["judge_reason"]) == (None, "station_clock")
     assert len(bureau.alerts("station_clock")) == 1
+
+
+@pytest.mark.usefixtures("unkept")
+def test_a_station_whose_clock_was_set_forward_by_days_calls_nobody_late_until_it_is_set_right(bureau: Bureau) -> None:
+    begun = bureau.clock()
+
+    def boot() -> Boot:
+        return Boot("one", bureau.clock() - begun + timedelta(hours=5) - forward)
+
+    forward = timedelta(0)
+    first = bureau.record(8)
+    bureau.attend(boot=boot)
+    assert bureau.said_of(first)["late"] is False
+    bureau.clock.move(hours=1, days=10)
+    forward = timedelta(days=10)
+    second = bureau.record(9)
+    shown = bureau.attend(boot=boot)
+    assert bool(shown["safe_at"])
+    assert (bureau.said_of(second)["late"], bureau.said_of(second)["judge_reason"]) == (None, "station_clock")
+    (alert,) = bureau.alerts("station_clock")
+    assert "2026-12-03 11:00:00" in alert["text"]
+    assert "2026-11-23 11:00:00" in alert["text"]
+    bureau.clock.move(hours=1, days=-10)
+    forward = timedelta(0)
+    third = bureau.record(10)
+    bureau.attend(boot=boot)
+    assert bureau.said_of(third)["late"] is False, "nothing of the wrong time is left"
 
 
 @pytest.mark.usefixtures("unkept")

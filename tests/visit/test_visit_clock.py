@@ -11,7 +11,8 @@ import pytest
 
 from dockd.law.deadline import StationClock
 from dockd.register import alerts, records
-from dockd.visit.clock import LEAP, TOLERANCE, doubt_of
+from dockd.register.station import Noted
+from dockd.visit.clock import LEAP, TOLERANCE, doubt_of, this_boot
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards
 from dockd.visit.request import VisitRequest
@@ -24,20 +25,32 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
-    ("behind", "gap", "synchronised", "doubted"),
+    ("noted", "gap", "synchronised", "doubted"),
     [
-        (timedelta(0), timedelta(hours=1), None, None),
-        (timedelta(0), timedelta(hours=1), False, None),  # an office without a time service works every day
-        (TOLERANCE, -TOLERANCE, False, None),
-        (TOLERANCE + MINUTE, -TOLERANCE - MINUTE, True, StationClock.BEHIND),
-        (timedelta(0), LEAP + MINUTE, False, StationClock.AHEAD),
-        (timedelta(0), LEAP + MINUTE, True, None),  # a station that was put away and is synchronised again
+        (Noted(), timedelta(hours=1), None, None),
+        (Noted(), timedelta(hours=1), False, None),  # an office without a time service works every day
+        (Noted(behind=TOLERANCE), -TOLERANCE, False, None),
+        (Noted(behind=TOLERANCE + MINUTE), -TOLERANCE - MINUTE, True, StationClock.BEHIND),
+        (Noted(), LEAP + MINUTE, False, StationClock.AHEAD),
+        (Noted(), LEAP + MINUTE, True, None),  # a station that was put away and is synchronised again
+        (Noted(ahead=TOLERANCE), timedelta(hours=1), False, None),
+        (Noted(ahead=TOLERANCE + MINUTE), timedelta(hours=1), False, StationClock.AHEAD),
+        (Noted(ahead=TOLERANCE + MINUTE), timedelta(hours=1), None, StationClock.AHEAD),
+        (Noted(ahead=TOLERANCE + MINUTE), timedelta(hours=1), True, None),
     ],
 )
 def test_what_stands_against_the_station_clock(
-    behind: timedelta, gap: timedelta, synchronised: bool, doubted: StationClock | None
+    noted: Noted, gap: timedelta, synchronised: bool, doubted: StationClock | None
 ) -> None:
-    assert doubt_of(behind, gap, synchronised=synchronised) is doubted
+    assert doubt_of(noted, gap, synchronised=synchronised) is doubted
+
+
+def test_this_machines_life_goes_on_by_a_clock_that_nobody_can_set() -> None:
+    first, second = this_boot(), this_boot()
+    assert first
+    assert second
+    assert first.boot_id == second.boot_id
+    assert timedelta(0) < first.lasted <= second.lasted < first.lasted + MINUTE
 
 
 def record(card: Path, end: datetime) -> None:

@@ -175,6 +175,8 @@ def _make_station() -> None:
         sa.Column("store_id", sa.String(length=64), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("last_seen_at", TIME, nullable=False),
+        sa.Column("boot_id", sa.String(length=64), nullable=True),
+        sa.Column("booted_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("station_no", name=op.f("pk_station")),
     )
 
