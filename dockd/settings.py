@@ -236,6 +236,24 @@ def _rate(value: object) -> int | None:
     return None if value is None else parse_size(value) or None
 
 
+def _secret(value: object) -> str | None:
+    """A text that may hold a password or a token: it is not repeated in any message."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.strip() or len(value) > 2000 or not value.isprintable():
+        raise refuse(_("this is not a text that can stand here"))
+    return value.strip()
+
+
+def _channel(value: object) -> object:
+    """``journal`` is short for a channel of that name and kind."""
+    if value == "journal":
+        return {"name": "journal", "kind": "journal"}
+    if isinstance(value, dict | Section):
+        return value
+    raise refuse(_("{value} is not possible").format(value=shown(value)))
+
+
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -249,6 +267,7 @@ Headers = Literal["en", "zh"]
 UsbId = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{4}$")]
 Glob = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_glob)]
 Named = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 # --- the file, key by key -----------------------------------------------------------------------
@@ -350,12 +369,95 @@ class Export(Section):
     masked: bool = Field(True, description=N_("true or false"))
 
 
-class Alerts(Section):
-    """Who is told. ``journal``: a line in the log, numbers only."""
+class Channel(Section):
+    """One way out for alerts. ``names``: whether personal names and file names may leave the station on it."""
 
-    channels: Annotated[tuple[Literal["journal"], ...], BeforeValidator(_as_tuple)] = Field(
-        ("journal",), description=N_("a list; known channels: journal")
+    name: Named = Field(description=N_("a short name of a–z, 0–9, '-' and '_'"))
+    kind: Literal["journal", "spool", "command", "apprise", "dingtalk", "wecom", "feishu", "lark"] = Field(
+        description=N_("journal, spool, command, apprise, dingtalk, wecom, feishu or lark")
     )
+    url: Annotated[str | None, PlainValidator(_secret)] = Field(
+        None, description=N_("the address that the service gave you, in quotes")
+    )
+    secret: Annotated[str | None, PlainValidator(_secret)] = Field(
+        None, description=N_("the key with which the robot's messages are signed, in quotes")
+    )
+    folder: Annotated[Path | None, BeforeValidator(_absolute_or_none)] = Field(
+        None, description=N_("a folder, absolute or relative to this file")
+    )
+    format: Literal["json", "csv"] = Field("json", description=N_("json or csv"))
+    command: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_('a program and its arguments as a list such as ["/usr/local/bin/lamp", "red"]')
+    )
+    names: bool = Field(False, description=N_("true or false"))
+
+
+class Route(Section):
+    """Which alerts go to which channels, and when. An empty list means all."""
+
+    to: Annotated[tuple[Named, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = Field(
+        description=N_("a list of names of channels")
+    )
+    severity: Literal["notice", "warning", "critical"] = Field(
+        "notice", description=N_("the least severity: notice, warning or critical")
+    )
+    kinds: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of classes of alerts such as [late_docked, store_full]")
+    )
+    units: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of units as recorders have them")
+    )
+    hours: Annotated[str | None, Field(pattern=f"^{_CLOCK}-{_CLOCK}$")] = Field(
+        None, description=N_("hours of the day such as '08:00-18:00'")
+    )
+    days: Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("days of the week, 1 for Monday to 7 for Sunday")
+    )
+
+
+class Paces(Section):
+    """A length of time for each severity; zero for never."""
+
+    notice: Duration = Field(timedelta(days=7), description=N_("a length of time such as 7d, or 0s for never"))
+    warning: Duration = Field(timedelta(days=1), description=N_("a length of time such as 7d, or 0s for never"))
+    critical: Duration = Field(timedelta(hours=4), description=N_("a length of time such as 7d, or 0s for never"))
+
+
+class Steps(Paces):
+    """After how long without an answer an alert becomes more severe."""
+
+    warning: Duration = Field(timedelta(days=2), description=N_("a length of time such as 7d, or 0s for never"))
+    critical: Duration = Field(timedelta(), description=N_("a length of time such as 7d, or 0s for never"))
+
+
+class Report(Section):
+    """The daily report. ``to`` empty: every channel."""
+
+    at: Annotated[str, Field(pattern=f"^(never|{_CLOCK})$")] = Field(
+        "08:00", description=N_("an hour of the day such as '08:00', or never")
+    )
+    to: Annotated[tuple[Named, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of names of channels")
+    )
+
+
+class Alerts(Section):
+    """Who is told of what, how often, and when. ``journal``: a line in the log, numbers only."""
+
+    channels: Annotated[tuple[Annotated[Channel, BeforeValidator(_channel)], ...], BeforeValidator(_as_tuple)] = Field(
+        (Channel.model_validate({"name": "journal", "kind": "journal"}),),
+        description=N_(
+            "a list; known channels: journal, or {name, kind, …} with the kind spool, command, apprise, dingtalk, "
+            "wecom, feishu or lark"
+        ),
+    )
+    routes: Annotated[tuple[Route, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description=N_("a list of routes, each with to")
+    )
+    repeat: Paces = Field(Paces.model_validate({}), description=N_("keys with values, indented below"))
+    escalate: Steps = Field(Steps.model_validate({}), description=N_("keys with values, indented below"))
+    failing_after: Duration = Field(timedelta(minutes=30), description=N_("a length of time such as 30m"))
+    report: Report = Field(Report.model_validate({}), description=N_("keys with values, indented below"))
 
 
 class Checks(Section):
@@ -798,6 +900,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Keys, str, str]]:
         if kind.bay not in (None, "*", *settings.bays):
             problem = _("there is no bay {bay}").format(bay=kind.bay)
             yield ("devices", i, "bay"), problem, _("a bay that stands under bays")
+    yield from _unlike_their_kind(settings.alerts)
+    yield from _unknown_channels(settings.alerts)
     yield from _twice(settings)
     yield from _shared_ports(settings)
     yield from _classless(settings)
@@ -827,6 +931,53 @@ def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
         yield ("tags", "matters"), settings.tags.matters
     for i, export in enumerate(settings.exports):
         yield ("exports", i, "path"), export.path
+    for i, channel in enumerate(settings.alerts.channels):
+        if channel.folder:
+            yield ("alerts", "channels", i, "folder"), channel.folder
+
+
+_OF_KIND = {
+    "journal": set(),
+    "spool": {"folder"},
+    "command": {"command"},
+    "apprise": {"url"},
+    "dingtalk": {"url", "secret"},
+    "wecom": {"url"},
+    "feishu": {"url", "secret"},
+    "lark": {"url", "secret"},
+}
+
+
+def _unlike_their_kind(alerts: Alerts) -> Iterator[tuple[Keys, str, str]]:
+    """A channel has what its kind needs and nothing that another kind needs, and a name of its own."""
+    names: set[str] = set()
+    for i, channel in enumerate(alerts.channels):
+        wanted = _OF_KIND[channel.kind]
+        for key in ("folder", "command", "url", "secret"):
+            given = bool(getattr(channel, key))
+            if given and key not in wanted:
+                problem = _("a channel of the kind {kind} has no {key}").format(kind=channel.kind, key=key)
+                yield ("alerts", "channels", i, key), problem, ", ".join(sorted(wanted)) or _("nothing more")
+            if not given and key in wanted and key != "secret":
+                problem = _("a channel of the kind {kind} needs {key}").format(kind=channel.kind, key=key)
+                yield ("alerts", "channels", i, "kind"), problem, _(_description(("alerts", "channels", i, key)))
+        if channel.name in names:
+            problem = _("the name {name} is taken").format(name=channel.name)
+            yield ("alerts", "channels", i, "name"), problem, _("another name")
+        names.add(channel.name)
+
+
+def _unknown_channels(alerts: Alerts) -> Iterator[tuple[Keys, str, str]]:
+    known = [channel.name for channel in alerts.channels]
+    named: list[tuple[Keys, str]] = [
+        (("alerts", "routes", i, "to", j), name)
+        for i, route in enumerate(alerts.routes)
+        for j, name in enumerate(route.to)
+    ]
+    named += [(("alerts", "report", "to", i), name) for i, name in enumerate(alerts.report.to)]
+    for keys, name in named:
+        if name not in known:
+            yield keys, _("there is no channel {name}").format(name=name), ", ".join(known)
 
 
 def _twice(settings: Settings) -> Iterator[tuple[Keys, str, str]]:

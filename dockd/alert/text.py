@@ -18,6 +18,7 @@ from dockd.law.vocabulary import ALERT_CLASSES, JUDGEMENT_REASONS
 from dockd.locale import N_, _, language
 from dockd.register.alerts import Alert
 from dockd.register.officers import officer_names
+from dockd.register.recorders import STATE_WORDS
 from dockd.register.records import original_names
 
 
@@ -128,6 +129,34 @@ _TEMPLATES = {
     ),
 }
 
+_TEMPLATES |= {
+    "battery_low": N_("Recorder {recorder}: the battery is at {battery} %. Charge it before it is handed out."),
+    "card_full": N_("Recorder {recorder}, visit {visit}: {room} left on its card. Clear it before it is handed out."),
+    "card_dirty": N_("Recorder {recorder}, visit {visit}: its card says that it was not closed properly."),
+    "card_errors": N_(
+        "Recorder {recorder}, visit {visit}: errors of the card again. Take it out of use and have it repaired."
+    ),
+    "card_slow": N_("Recorder {recorder}, visit {visit}: its card is read at {rate}, usually at {usual}."),
+    "locked_left": N_("Recorder {recorder}, visit {visit}: {locked} locked files are stored and still on its card."),
+    "check_due": N_("Recorder {recorder}: a check was due on {due}, the last one was on {since}."),
+    "maintenance_due": N_("Recorder {recorder}: maintenance was due on {due}, the last one was on {since}."),
+    "repair_overdue": N_("Recorder {recorder}: sent to repair on {since}, it should be back since {due}."),
+    "return_overdue": N_("Recorder {recorder}, officer {officers}: handed out on {since}, due back on {due}."),
+    "recorder_fault": N_(
+        "Recorder {recorder}: a fault was reported for {at}. It must not be used until it is repaired."
+    ),
+    "out_of_service_docked": N_(
+        "Recorder {recorder} is {state} and was docked (visit {visit}). Its footage is stored. Who has used it?"
+    ),
+    "card_changed": N_(
+        "Recorder {recorder}, visit {visit}: another card than before, or the same one formatted. Was it the repairer?"
+    ),
+    "serial_changed": N_(
+        "Recorder {recorder}, visit {visit}: its files carry another serial number than the registered one."
+    ),
+    "undelivered": N_("Channel {channel} has delivered nothing since {since}: {error}. See: dockd alert outbox"),
+}
+
 _FINDINGS = {
     "missing": N_("missing from the store."),
     "altered": N_("not what was stored."),
@@ -183,6 +212,17 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "need": str(facts.get("need") or unknown),
         "free": str(facts.get("free") or unknown),
         "reserve": str(facts.get("reserve") or unknown),
+        "battery": str(facts.get("battery", "")),
+        "room": _size(facts.get("free")) or unknown,
+        "rate": _rate(facts.get("rate")) or unknown,
+        "usual": _rate(facts.get("usual")) or unknown,
+        "locked": str(facts.get("locked_left", "")),
+        "due": _time(facts.get("due_at"), zone) or unknown,
+        "since": _time(facts.get("since"), zone) or unknown,
+        "at": _time(facts.get("at"), zone) or unknown,
+        "state": _(STATE_WORDS.get(str(facts.get("state")), "")) or unknown,
+        "channel": str(facts.get("channel") or unknown),
+        "error": str(facts.get("error") or unknown),
         "now": _time(facts.get("now"), zone) or unknown,
         "seen": _time(facts.get("seen"), zone) or unknown,
         "passed": _time(facts.get("passed"), zone) or unknown,
@@ -215,6 +255,14 @@ def _span(seconds: int) -> str:
     """Whole minutes, rounded up: what is late is never late by nothing."""
     hours, minutes = divmod(-(-seconds // 60), 60)
     return _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+
+
+def _size(value: Any) -> str:
+    return "" if value is None else f"{int(value) / 1e9:.1f} GB"
+
+
+def _rate(value: Any) -> str:
+    return "" if value is None else f"{float(value) / 1e6:.1f} MB/s"
 
 
 def _reason(code: Any) -> str:

@@ -65,7 +65,7 @@ SUMMARIES = {
     "case": N_("The cases: import, list, show, close, renumber."),
     "matter": N_("The bureau's list of matters to be recorded: list."),
     "record": N_("What is said of footage: list, show, tag, history."),
-    "alert": N_("Alerts: list, acknowledge, close."),
+    "alert": N_("Alerts: list, acknowledge, close; outbox, send, test, report."),
     "inventory": N_("Write the inventory of all footage as CSV."),
     "register": N_("The registers of recorders, custody, equipment and interruptions as CSV."),
     "view": N_("Classified folders of links: by case, officer, recorder, month."),

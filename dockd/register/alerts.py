@@ -7,7 +7,7 @@ hold numbers only; names are looked up when an alert is shown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 from dockd.errors import UnknownNumber
 from dockd.law.vocabulary import ALERT_CLASSES
 from dockd.locale import _
-from dockd.register import ledger
+from dockd.register import ledger, outbox
 from dockd.register.tables import AlertRow, AlertState, RecorderRow
+from dockd.register.values import chunks
 
 _ABOUT_MAX = 128
 
@@ -41,6 +42,7 @@ class Alert:
     device_no: str | None
     facts: Mapping[str, Any]
     level: int
+    repeated_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     acknowledge_note: str | None
@@ -99,7 +101,47 @@ def open_alert(
         "facts": dict(facts),
     }
     _tell(session, row, "alert.opened", data, at=at, actor=actor)
+    _announce(session, row, outbox.OPENED, device_no, at=at)
     return row.id
+
+
+def escalate_alert(session: Session, alert_id: int, *, severity: str, at: datetime, actor: str = "dockd") -> bool:
+    """Nobody has answered: it is more severe now, and told again. False where somebody has meanwhile."""
+    row = _get(session, alert_id)
+    if row.state != AlertState.OPEN or row.severity == severity:
+        return False
+    before, row.severity, row.level, row.repeated_at = row.severity, severity, row.level + 1, at
+    data = {"level": row.level, "severity": severity, "severity_before": before}
+    _tell(session, row, "alert.escalated", data, at=at, actor=actor)
+    _announce(session, row, outbox.ESCALATED, _device_no(session, row), at=at)
+    return True
+
+
+def repeat_alert(session: Session, alert_id: int, *, at: datetime, actor: str = "dockd") -> bool:
+    """Nobody has answered: it is told once more. False where somebody has meanwhile."""
+    row = _get(session, alert_id)
+    if row.state != AlertState.OPEN:
+        return False
+    row.repeated_at = at
+    _tell(session, row, "alert.repeated", {"severity": row.severity}, at=at, actor=actor)
+    _announce(session, row, outbox.REPEATED, _device_no(session, row), at=at)
+    return True
+
+
+def _announce(session: Session, row: AlertRow, why: str, device_no: str | None, *, at: datetime) -> None:
+    outbox.announce(
+        session,
+        station_no=row.station_no,
+        why=why,
+        at=at,
+        alert_id=row.id,
+        device_no=device_no,
+        body={"severity": row.severity},
+    )
+
+
+def _device_no(session: Session, row: AlertRow) -> str | None:
+    return session.scalar(select(RecorderRow.device_no).where(RecorderRow.id == row.recorder_id))
 
 
 def acknowledge_alert(session: Session, alert_id: int, *, note: str, by: str, at: datetime) -> bool:
@@ -139,6 +181,15 @@ def find_alert(session: Session, alert_id: int) -> Alert | None:
     """The alert with this id, as it stands now."""
     row = session.execute(_alerts().where(AlertRow.id == alert_id)).one_or_none()
     return _as_alert(row) if row else None
+
+
+def find_alerts(session: Session, alert_ids: Iterable[int]) -> list[Alert]:
+    """The alerts with these ids, in their order."""
+    return [
+        _as_alert(row)
+        for some in chunks(sorted(set(alert_ids)))
+        for row in session.execute(_alerts().where(AlertRow.id.in_(some)).order_by(AlertRow.id))
+    ]
 
 
 def list_alerts(session: Session, *, open_only: bool = False, kind: str | None = None) -> tuple[Alert, ...]:
@@ -226,6 +277,7 @@ def _as_alert(row: Row[AlertRow, str]) -> Alert:
         device_no=device_no,
         facts=alert.facts,
         level=alert.level,
+        repeated_at=alert.repeated_at,
         acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by,
         acknowledge_note=alert.acknowledge_note,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from dockd.alert.journal import journal_alert
-from dockd.register import alerts, visits
+from dockd.alert.delivery import deliver_due
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
 from dockd.visit.conclusions import Visited
@@ -14,11 +13,10 @@ _log = structlog.get_logger("dockd.visit")
 
 
 def journal_visit(station: Station, visit_id: int) -> None:
-    """One line for the visit's end and one for each alert it opened, with their numbers."""
+    """One line for the visit's end, and whatever the journal has not been told of yet."""
     with station.register.read() as session:
         visit = session.get_one(VisitRow, visit_id)
         visited = Visited.of(session, visit)
-        opened = [alerts.find_alert(session, alert_id) for alert_id in visits.alerts_of(session, visit_id)]
     _log.info(
         "visit_ended",
         visit_id=visit_id,
@@ -29,6 +27,4 @@ def journal_visit(station: Station, visit_id: int) -> None:
         bytes_read=visit.bytes_read,
         bytes_stored=visit.bytes_stored,
     )
-    for alert in opened:
-        if alert:
-            journal_alert(_log, alert)
+    deliver_due(station, only=("journal",))

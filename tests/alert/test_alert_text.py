@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from shelf import AT, Shelf
 
-from dockd.alert.journal import journal_alert
 from dockd.alert.text import Names, Told, look_up, tell
 from dockd.law.vocabulary import ALERT_CLASSES
 from dockd.locale import use_language
@@ -58,6 +55,7 @@ def alert(kind: str = "late_docked", facts: Any = None, **said: Any) -> Alert:
             "device_no": "YS-07",
             "facts": facts or {},
             "level": 0,
+            "repeated_at": None,
             **dict.fromkeys(
                 ("acknowledged_at", "acknowledged_by", "acknowledge_note", "closed_at", "closed_by", "close_note")
             ),
@@ -137,32 +135,3 @@ def test_what_is_late_is_never_late_by_nothing(seconds: int) -> None:
     text = tell(alert(facts={**LATE, "overdue_s": seconds}), Names(), ZONE).text
     hours, minutes = (int(part) for part in text.rpartition(": ")[2].replace(" min late.", "").split(" h "))
     assert hours * 3600 + (minutes - 1) * 60 < seconds <= hours * 3600 + minutes * 60
-
-
-def test_the_journal_carries_numbers_and_no_names(capsys: pytest.CaptureFixture[str]) -> None:
-    log = structlog.wrap_logger(
-        structlog.PrintLogger(),
-        processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(0),
-    )
-    journal_alert(log, alert(facts={**LATE, "location": "张三.mp4"}))
-    journal_alert(log, alert("store_altered", facts={"location": "张三.mp4"}, device_no=None))
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert lines == [
-        {
-            "event": "alert_opened",
-            "level": "warning",
-            "alert_id": 1,
-            "kind": "late_docked",
-            "device_no": "YS-07",
-            "cert_no": "13012301,13012302",
-        },
-        {
-            "event": "alert_opened",
-            "level": "critical",
-            "alert_id": 1,
-            "kind": "store_altered",
-            "device_no": None,
-            "cert_no": None,
-        },
-    ]

@@ -14,7 +14,7 @@ from bureau import DOCKED, LI, WANG, Bureau, media
 from faultfs import Fault, FaultyCard
 from sqlalchemy import Engine, create_engine, make_url, select
 
-from dockd.register import recorders
+from dockd.register import alerts, recorders
 from dockd.register.tables import Table
 
 Rows = list[dict[str, Any]]
@@ -204,6 +204,13 @@ def look_after(bureau: Bureau) -> None:
     bureau.clock.move(minutes=10)
     bureau.dockd("recorder", "repair", "YS-09", "--back", "now", "--result", "new lens", "--not-fit")
     bureau.dockd("recorder", "retire", "YS-09", "--reason", "old")
+    station = bureau.open()
+    with station.register.write() as session:
+        (number, *_others) = [alert.alert_id for alert in alerts.list_alerts(session, kind="unassigned")]
+        alerts.repeat_alert(session, number, at=station.now())
+        alerts.escalate_alert(session, number, severity="warning", at=station.now())
+    station.close()
+    bureau.dockd("alert", "send")
 
 
 def say_more(bureau: Bureau) -> None:

@@ -58,6 +58,8 @@ HANDLERS: Mapping[str, Handler] = {
     "sidecar.written": sayings.sidecar_written,
     "alert.opened": sayings.alert_opened,
     "alert.acknowledged": sayings.alert_acknowledged,
+    "alert.escalated": sayings.alert_escalated,
+    "alert.repeated": sayings.alert_repeated,
     "alert.closed": sayings.alert_closed,
 }
 """What each kind of line does to the rows; ``visit.ended`` needs the visits' listings and is made for a replay."""
