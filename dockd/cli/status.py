@@ -108,22 +108,37 @@ def board() -> dict[str, tuple[str, str, str]]:
 
 
 def reasons() -> dict[str, str]:
-    """Why a bay is not simply being read, in words; an unknown code is shown as it is."""
+    """Why a bay is not simply being read, by the error's name; an unknown code is shown as it is."""
+    store_full, ours, held = _("the store is full"), _("a fault of dockd's own"), _("another program has the card")
+    broker = _("the mount broker does not answer")
     return {
-        "store_full": _("the store is full"),
-        "store_filled": _("the store is full"),
+        "store_full": store_full,
+        "store_filled": store_full,
         "store_missing": _("the store is not there"),
         "store_read_only": _("the store is read-only"),
         "store_failing": _("the store fails"),
-        "card_mounted_elsewhere": _("another program has the card"),
-        "card_held_elsewhere": _("another program has the card"),
+        "store_not_private": _("the store cannot be written"),
+        "register_locked": _("the register is locked"),
+        "register_full": _("the register's disk is full"),
+        "register_unreachable": _("the register cannot be reached"),
+        "register_read_only": _("the register is read-only"),
+        "register_failing": _("the register fails"),
+        "card_mounted_elsewhere": held,
+        "card_held_elsewhere": held,
         "card_unmountable": _("the file system cannot be opened"),
+        "card_stays_writable": _("the reader cannot be set read-only"),
         "file_system_not_read": _("a file system that is not read"),
-        "broker_silent": _("the mount broker does not answer"),
+        "device_not_marked": _("not marked as a recorder"),
+        "device_not_pluggable": _("not marked as a recorder"),
+        "device_gone": _("the card was removed"),
         "card_gone": _("the card was removed"),
+        "broker_silent": broker,
+        "broker_failed": broker,
+        "caller_not_served": broker,
+        "request_not_understood": broker,
         "visit_busy": _("the same card is docked elsewhere"),
-        "fault": _("a fault of dockd's own"),
-        "worker_died": _("a fault of dockd's own"),
+        "fault": ours,
+        "worker_died": ours,
         "unlock_failed": _("unlocking failed"),
     }
 

@@ -88,6 +88,7 @@ class Office:
     script: Script = field(default_factory=Script)
     clock: Clock = field(default_factory=Clock)
     started: bool = False
+    broker: str = "/nowhere"
 
     # --- cards ----------------------------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ class Office:
         self.loop = Loop(self.clock)
         self.crew = Crew(self.loop)
         self.crew.start()
-        self.visits = Visits(self.script, self.settings, broker="/nowhere")
+        self.visits = Visits(self.script, self.settings, broker=self.broker)
         around = Surroundings(
             self.loop, self.settings, lambda: datetime.now(UTC), self.crew, lambda: None, lambda: self.visits.show()
         )
