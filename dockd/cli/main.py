@@ -64,7 +64,7 @@ SUMMARIES = {
     "officer": N_("The officers: add, import, list."),
     "case": N_("The cases: import, list, show, close, renumber."),
     "matter": N_("The bureau's list of matters to be recorded: list."),
-    "record": N_("What is said of footage: list, show, tag, history."),
+    "record": N_("What is said of footage: list, show, tag, history, rejudge."),
     "alert": N_("Alerts: list, acknowledge, close; outbox, send, test, report."),
     "inventory": N_("Write the inventory of all footage as CSV."),
     "register": N_("The registers of recorders, custody, equipment and interruptions as CSV."),

@@ -1,4 +1,4 @@
-"""``dockd record``: what is said of footage: list, show, tag, history."""
+"""``dockd record``: what is said of footage: list, show, tag, history, rejudge."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LENGTHS = {"title": 200, "party": 500, "case_cause": 255, "place": 255, "matter
 _YES_NO = click.Choice(["yes", "no"])
 
 
-@click.group(help=N_("What is said of footage: list, show, tag, history."))
+@click.group(help=N_("What is said of footage: list, show, tag, history, rejudge."))
 def record() -> None:
     """The noun's group."""
 
@@ -274,6 +274,27 @@ def _find(session: Session, text: str) -> Record:
     if found is None:
         raise UnknownNumber(noun=_("record"), number=text, command="dockd record list")
     return found
+
+
+# --- rejudge ----------------------------------------------------------------------------------------------------
+
+
+@record.command(help=N_("Conclude every recording anew, as after a change of titles, retention or tolerances."))
+@json_option
+@pass_invocation
+def rejudge(invocation: Invocation, as_json: bool) -> None:
+    from dockd.cli.output import print_summary
+    from dockd.register.reviews import Concerned, ask_review
+    from dockd.visit import rejudge as rejudging
+
+    station = invocation.station()
+    with station.register.write() as session:
+        ask_review(session, [Concerned()], why="configuration", at=station.now())
+    done = rejudging.rejudge(station)
+    station.mirror_ledger()
+    summary = {"records": done.records, "revised": list(done.revised)}
+    lines = ((_("recordings"), done.records), (_("changed"), len(done.revised)))
+    print_summary(summary, lines, as_json=as_json)
 
 
 # --- tag ---------------------------------------------------------------------------------------------------

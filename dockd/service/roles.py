@@ -72,7 +72,8 @@ TABLE: Mapping[str, frozenset[Role]] = {
         )),
         (KEEPING, (
             "recorder add", "recorder import", "recorder change", "recorder repair", "recorder maintain",
-            "recorder restore", "recorder retire", "officer add", "officer import", "exception confirm",
+            "recorder restore", "recorder retire", "officer add", "officer import", "record rejudge",
+            "exception confirm",
         )),
         # "view build": it writes where its caller says, with the rights of the service
         (RUNNING, ("check --migrate", "rebuild", "view build")),

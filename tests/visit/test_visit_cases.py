@@ -92,3 +92,14 @@ def test_retention_follows_case_and_closing(bureau: Bureau, path: str) -> None:
     assert (said["retention_class"], said["retain_until"]) == ("case", "2027-11-30T00:00:00+08:00")
     bureau.dockd("inventory", "export")
     assert ",case,2027-11-30," in (bureau.folder / "exports/inventory.csv").read_text()
+
+
+def test_a_change_of_the_table_reaches_every_record_once_it_is_asked_for(bureau: Bureau, path: str) -> None:
+    bureau.offload()
+    bureau.configure("retention:\n  classes: {all: {keep: 6 months}}\n  rules: [{class: all}]\n")
+    done = bureau.json("record", "rejudge")
+    said = bureau.said_of(path)
+    assert (done["records"], done["revised"]) == (1, [said["record_id"]])
+    assert (said["retention_class"], said["retain_until"]) == ("all", "2027-05-23T00:00:00+08:00")
+    assert bureau.json("record", "rejudge")["revised"] == []
+    bureau.prove()
