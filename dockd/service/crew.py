@@ -20,7 +20,7 @@ from typing import Any
 
 from dockd.errors import DockdError, WorkerDied
 from dockd.service.loop import Loop
-from dockd.service.nursery import KILL, ORDER, REPORT, WORK, be_nursery
+from dockd.service.nursery import KILL, ORDER, PING, REPORT, WORK, be_nursery
 from dockd.visit.worker import Failed, Lifeline, Result, WorkerFault
 
 Work = Callable[[Callable[[object], None], Lifeline, tuple[int, ...]], Any]
@@ -28,6 +28,7 @@ Work = Callable[[Callable[[object], None], Lifeline, tuple[int, ...]], Any]
 
 _ORDER_BYTES = 1 << 20
 _READ_BYTES = 1 << 16
+_ANSWER_S = 60.0  # the nursery may be loading what works need, on a machine that is busy
 _FRAME = struct.Struct("!i")
 
 
@@ -81,6 +82,7 @@ class Crew:
         self._seq = itertools.count(1)
         self._orders: socket.socket | None = None
         self._nursery = 0
+        self._asked_at: float | None = None
 
     def start(self) -> None:
         """Forks the nursery. To be called before this process has threads."""
@@ -96,8 +98,17 @@ class Crew:
         self.loop.watch(ours.fileno(), self._hear_nursery)
 
     def alive(self) -> bool:
-        """Whether the nursery is there."""
-        return self._orders is not None
+        """Whether the nursery is there and answers: each call asks it anew, once it has answered."""
+        if self._orders is None:
+            return False
+        if self._asked_at is not None:
+            return self.loop.clock() - self._asked_at < _ANSWER_S
+        try:
+            self._order(PING, 0)
+        except OSError:
+            return False
+        self._asked_at = self.loop.clock()
+        return True
 
     @property
     def size(self) -> int:
@@ -171,6 +182,8 @@ class Crew:
             self.close()
             return
         number, status = REPORT.unpack(data)
+        if number == 0:
+            self._asked_at = None
         if number not in self._jobs:
             return
         if not self._jobs[number].closed:

@@ -137,6 +137,14 @@ class Dock:
         card.claim = Claim(None, claim.rung, claim.instance, claim.files)
         return self.bay(twins[0].port)
 
+    def copy_of(self, key: int) -> tuple[str, str | None] | None:
+        """Bay and recorder where a card that looks the same in every way is being read; None if there is none."""
+        stay, card = self._find(key)
+        for other, one in self._cards():
+            if other is not stay and one.at_work and card.kept.fs_uuid and one.kept.card == card.kept.card:
+                return self.bay(other.port), one.claim.device_no if one.claim else None
+        return None
+
     def asked(self, key: int, turn: Turn) -> None:
         """A visit has listed its card and waits for its turn."""
         self._find(key)[1].turn = turn

@@ -1,7 +1,8 @@
 """The process that workers are forked from: one thread, everything loaded, nothing open but one socket.
 
 An order is a datagram (``ORDER`` and, for ``WORK``, the pickled work) with the worker's descriptors:
-where it says its words, its lifeline, and what the work needs. A report says how a worker ended.
+where it says its words, its lifeline, and what the work needs. A report says how a worker ended;
+one of job 0 answers a ``PING``.
 What the work is, only the worker looks at: an order that cannot be read is that worker's trouble.
 """
 
@@ -25,7 +26,7 @@ from dockd.visit.worker import MOST_FDS, PR_SET_PDEATHSIG, Lifeline, be_worker
 
 ORDER = struct.Struct("!cI")
 REPORT = struct.Struct("!Ii")
-WORK, KILL = b"w", b"k"
+WORK, KILL, PING = b"w", b"k", b"p"
 
 _MOST_BYTES = 1 << 20
 _MOST_GIVEN = 16
@@ -84,6 +85,8 @@ class _Nursery:
         kind, job = ORDER.unpack_from(data)
         if kind == WORK:
             self._raise(job, data[ORDER.size :], fds)
+        elif kind == PING:
+            self._orders.send(REPORT.pack(0, 0))
         else:
             for child, _pid in [(fd, pid) for fd, (known, pid) in self._children.items() if known == job]:
                 signal.pidfd_send_signal(child, signal.SIGKILL)

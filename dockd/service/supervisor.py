@@ -25,7 +25,7 @@ from dockd.service.notify import Herald
 from dockd.service.parts import Part, Surroundings
 from dockd.settings import Settings
 
-END_S = 20.0
+END_S = 60.0
 """How long an orderly end may take before what is left is killed; systemd's TimeoutStopSec must be longer."""
 
 _PULSE_S = 30.0  # without a watchdog: how often the parts are asked for a sign of life

@@ -142,8 +142,9 @@ class Visits(Part):
         waits = isinstance(error, StoreError) and not isinstance(error, WorkerDied)
         frames = list(error.trace_lines) if isinstance(error, WorkerFault) else None
         _log.warning("visit_failed", bay=self._dock.bay_of(key), error=name, frames=frames)
-        if isinstance(error, VisitBusy):
-            self._alarm("twin_identity", key, {"bay": self._dock.bay_of(key)})
+        twin = self._dock.copy_of(key) if isinstance(error, VisitBusy) else None
+        if twin:
+            self._alarm("twin_identity", key, {"bay": twin[0], "device_no": twin[1]})
         elif isinstance(error, CardNotOpened):
             self._alarm("card_not_opened", key, {"bay": self._dock.bay_of(key), "evidence": str(error)})
         self._dock.failed(key, name, waits=waits, ours=ours, now=self._surroundings.loop.clock())

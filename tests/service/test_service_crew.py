@@ -160,6 +160,24 @@ def test_the_end_of_the_nursery_is_noticed(crew: Crew) -> None:
     until(crew, lambda: not crew.alive())
 
 
+def test_a_nursery_that_does_not_answer_is_not_alive() -> None:
+    ahead = [0.0]
+    loop = Loop(lambda: time.monotonic() + ahead[0])
+    crew = Crew(loop)
+    crew.start()
+    assert crew.alive()
+    until(crew, lambda: crew._asked_at is None)
+    os.kill(crew._nursery, signal.SIGSTOP)
+    assert crew.alive(), "it has only just been asked"
+    ahead[0] += 120
+    assert not crew.alive()
+    os.kill(crew._nursery, signal.SIGCONT)
+    until(crew, lambda: crew._asked_at is None)
+    assert crew.alive()
+    crew.close()
+    loop.close()
+
+
 def test_workers_die_with_a_service_that_is_killed() -> None:
     program = textwrap.dedent("""
         import sys

@@ -366,6 +366,15 @@ def test_one_card_that_is_seen_in_two_places_is_a_twin_too() -> None:
     assert world.dock.claimed(second.key, Claim(None, Rung.NONE, "fs:same", 1)) == world.dock.bay(first.port)
 
 
+def test_a_card_that_is_read_elsewhere_at_this_moment_is_found_by_all_that_is_seen_of_it() -> None:
+    world = World()
+    first, second = world.docked(block("1-1", uuid="same"), block("1-2", uuid="same"))
+    world.dock.claimed(first.key, Claim("YS-07", Rung.VOLUME, "fs:same", 1))
+    assert world.dock.copy_of(second.key) == (world.dock.bay(first.port), "YS-07")
+    world.end(first.key)
+    assert world.dock.copy_of(second.key) is None
+
+
 # --- locked ----------------------------------------------------------------------------------------------------
 
 

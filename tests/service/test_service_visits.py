@@ -10,6 +10,7 @@ from pathlib import Path
 import disks
 import pytest
 from conftest import MIB, Office
+from faultfs import Fault, faulty_card
 
 
 def workers(office: Office) -> list[int]:
@@ -206,6 +207,31 @@ def reader(tmp_path: Path) -> Iterator[disks.Slot]:
 
 
 rooted = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+@pytest.mark.fuse
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no access to /dev/fuse")
+def test_a_read_that_never_returns_ends_that_visit_and_nothing_else(office: Office, tmp_path: Path) -> None:
+    office.configure("card: {patience: 1s}")
+    card = office.card("hanging", large=4 * MIB)
+    (big,) = card.glob("DCIM/*_9999.log")
+    with faulty_card(card, tmp_path / "reader") as reader:
+        reader.spoil(str(big.relative_to(card)), Fault(hangs_at=MIB))
+        office.script.plug("A1", reader.path)
+        office.until_state("A1", "not_answering")
+        office.script.plug("A2", office.card("other", serial="2107732"))
+        office.until_state("A2", "done")
+        office.until_quiet()
+        assert office.bay("A1")["state"] == "not_answering"
+        assert "not_answering" in office.kinds()
+        reader.heal()
+        office.script.pull("A1")
+        office.clock.ahead += 10
+        office.until_state("A1", "removed_early")
+        office.script.plug("A1", reader.path, seq=2)
+        office.until_state("A1", "done")
+        office.until_quiet()
+        office.require_stored(card, office.shown()[-1])
 
 
 @pytest.mark.root
