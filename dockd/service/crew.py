@@ -177,7 +177,10 @@ class Crew:
         return number in self._jobs and not job.closed
 
     def _hear_nursery(self) -> None:
-        data = self._orders.recv(REPORT.size) if self._orders else b""
+        try:
+            data = self._orders.recv(REPORT.size) if self._orders else b""
+        except ConnectionResetError:  # it died with an order in its hands
+            data = b""
         if not data:
             self.close()
             return
