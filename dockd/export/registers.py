@@ -15,7 +15,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from dockd.export.cells import BOM, csv_lines, plain_cell
-from dockd.law.vocabulary import EXCEPTION_REASONS, Term
+from dockd.law.faults import Act
+from dockd.law.vocabulary import EQUIPMENT_EVENTS, EXCEPTION_REASONS, Term
 from dockd.register.officers import officer_names
 from dockd.register.session import Register
 from dockd.register.tables import (
@@ -80,6 +81,7 @@ _RECORDERS = {
     "custodian": "保管人",
     "device_kind": "设备种类",
     "owner_cert_no": "使用人执法证号",
+    "attributes": "功能",
     "state": "状态",
     "created_at": "登记时间",
 }
@@ -147,20 +149,6 @@ def _excuse(session: Session, row: CustodyRow) -> ExceptionRow | None:
 
 # --- the equipment register --------------------------------------------------------------------------------
 
-_KINDS = _table(
-    Term("kept", "存放", "stored"),
-    Term("issued", "领用", "issued"),
-    Term("returned", "归还", "returned"),
-    Term("maintained", "维护", "maintenance"),
-    Term("cared_for", "保养", "care"),
-    Term("checked", "检查", "check"),
-    Term("faulted", "故障", "fault"),
-    Term("stopped", "停用", "out of service"),
-    Term("sent", "送修", "sent to repair"),
-    Term("back", "返修", "back from repair"),
-    Term("restored", "恢复", "back in service"),
-    Term("retired", "报废", "retired"),
-)
 _SOURCES = _table(Term("read", "读取", "read"), Term("entered", "录入", "entered"), Term("unknown", "不明", "unknown"))
 _EVENTS = {
     "event_no": "登记编号",
@@ -181,7 +169,6 @@ _EVENTS = {
     "custodian": "保管人",
     "remark": "备注",
 }
-_FAULT = frozenset({"fault", "faulted"})
 
 
 def _events(session: Session) -> Iterator[Said]:
@@ -198,7 +185,7 @@ def _acts(session: Session) -> Iterator[Said]:
         )
     )
     for row, device_no, custodian in rows:
-        is_fault = row.kind in _FAULT
+        is_fault = row.kind == Act.FAULTED
         yield {
             "event_no": f"E{row.id}",
             "device_no": device_no,
@@ -297,7 +284,7 @@ def _interruptions(session: Session) -> Iterator[Said]:
 REGISTERS: Mapping[str, RegisterExport] = {
     "recorders": RegisterExport(_RECORDERS, _recorders, {"state": _STATES}),
     "custody": RegisterExport(_CUSTODY, _custody, {"exception_reason": EXCEPTION_REASONS}),
-    "events": RegisterExport(_EVENTS, _events, {"event_type": _KINDS, "battery_source": _SOURCES}),
+    "events": RegisterExport(_EVENTS, _events, {"event_type": EQUIPMENT_EVENTS, "battery_source": _SOURCES}),
     "interruptions": RegisterExport(
         _INTERRUPTIONS, _interruptions, {"cause": _CAUSES, "form": _FORMS, "state": _GAP_STATES}
     ),

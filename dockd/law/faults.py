@@ -14,6 +14,7 @@ told to a person, who knows whether the repairer did it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from enum import StrEnum
 
 IN_SERVICE, OUT_OF_SERVICE, AT_REPAIR, RETIRED = "in_service", "out_of_service", "at_repair", "retired"
@@ -68,6 +69,25 @@ def state_after(act: Act, state: str, *, fit: bool = True) -> str:
 def changes_state(act: Act) -> bool:
     """Whether ``act`` is one of those that say in which state a recorder is."""
     return act not in (Act.CHECKED, Act.MAINTAINED, Act.CARED_FOR, Act.KEPT)
+
+
+def out_of_service(acts: Iterable[tuple[datetime, Act, bool]], until: datetime) -> list[tuple[datetime, datetime]]:
+    """When a recorder could not be used, up to ``until``: not in service and not retired.
+
+    ``acts`` are its acts with their times and, of a return from repair, whether it works again, in any order.
+    """
+    spans: list[tuple[datetime, datetime]] = []
+    state, since = IN_SERVICE, until
+    for at, act, fit in sorted(acts, key=lambda one: one[0]):
+        if at >= until:
+            break
+        after = state_after(act, state, fit=fit)
+        if state in (OUT_OF_SERVICE, AT_REPAIR) and after in (IN_SERVICE, RETIRED):
+            spans.append((since, at))
+        elif state == IN_SERVICE and after in (OUT_OF_SERVICE, AT_REPAIR):
+            since = at
+        state = after
+    return [*spans, (since, until)] if state in (OUT_OF_SERVICE, AT_REPAIR) else spans
 
 
 def exchanged_card(last: str | None, now: str | None) -> bool:

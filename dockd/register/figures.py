@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from dockd.law.faults import Act, changes_state, out_of_service
 from dockd.law.statistics import Matter, Recording, Where
 from dockd.nouns import LateKind, MediaType, OwnerState
 from dockd.register.tables import (
@@ -19,6 +20,7 @@ from dockd.register.tables import (
     FootageRow,
     InterruptionRow,
     OfficerRow,
+    RecorderEventRow,
     RecorderRow,
     RecordRow,
 )
@@ -95,7 +97,12 @@ def recordings(session: Session, period: Period) -> Iterator[Recording]:
 
 def matters(session: Session, period: Period, now: datetime) -> list[Matter]:
     """Everything else of the period: cases, interruptions, and what was alerted of recorders and store."""
-    return [*_cases(session, period, now), *_interruptions(session, period), *_alerts(session, period)]
+    return [
+        *_cases(session, period, now),
+        *_interruptions(session, period),
+        *_equipment(session, period, now),
+        *_alerts(session, period),
+    ]
 
 
 def _cases(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
@@ -131,6 +138,37 @@ def _interruptions(session: Session, period: Period) -> Iterator[Matter]:
                 month=period.month(at), unit=unit or "", device_no=device_no or "", officers=tuple(officers or ())
             )
             yield Matter(figure="gaps_open" if state == "open" else "gaps_closed", where=where)
+
+
+def _equipment(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
+    """Faults in the month in which they happened, and each month's days without a recorder (article 26)."""
+    acts: dict[tuple[str, str], list[tuple[datetime, Act, bool]]] = {}
+    rows = session.execute(
+        select(RecorderEventRow, RecorderRow.device_no, RecorderRow.unit)
+        .join(RecorderRow, RecorderRow.id == RecorderEventRow.recorder_id)
+        .where(RecorderEventRow.kind.in_([act.value for act in Act if changes_state(act)]))
+    )
+    for row, device_no, unit in rows:
+        act = Act(row.kind)
+        acts.setdefault((device_no, unit or ""), []).append((row.at, act, bool(row.facts.get("fit", True))))
+        if act is Act.FAULTED and period.holds(row.at):
+            where = Where(month=period.month(row.at), unit=unit or "", device_no=device_no)
+            yield Matter(figure="faults", where=where)
+    for (device_no, unit), own in acts.items():
+        for begin, end in out_of_service(own, now):
+            for month, days in _by_month(period, begin, end):
+                where = Where(month=month, unit=unit, device_no=device_no)
+                yield Matter(figure="days_out_of_service", where=where, amount=days)
+
+
+def _by_month(period: Period, begin: datetime, end: datetime) -> Iterator[tuple[str, float]]:
+    """A span cut to the period, in days for each of its months."""
+    at = max(begin, period.begin) if period.begin else begin
+    end = min(end, period.end) if period.end else end
+    while at < end:
+        stop = min(month_of(period.month(at), period.zone).end or end, end)
+        yield period.month(at), (stop - at) / timedelta(days=1)
+        at = stop
 
 
 def _alerts(session: Session, period: Period) -> Iterator[Matter]:

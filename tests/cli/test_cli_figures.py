@@ -60,6 +60,18 @@ def test_stats_are_one_object_with_the_whole_and_its_parts(dockd: Call, shelf: S
     assert [row["month"] for row in said["months"]] == ["2026-11"]
 
 
+def test_faults_and_the_days_they_cost_stand_in_their_months(dockd: Call, shelf: Shelf, clock: Any) -> None:
+    dockd("recorder", "fault", "YS-07", "--text", "no picture", "--at", "2026-10-30T00:00")
+    clock.move(days=12)
+    months = {row["month"]: row for row in dockd("stats", "--json").json["months"]}
+    assert (months["2026-10"]["faults"], months["2026-10"]["days_out_of_service"]) == (1, 2)
+    assert (months["2026-11"]["faults"], months["2026-11"]["days_out_of_service"]) == (0, 30)
+    assert months["2026-12"]["days_out_of_service"] == 4.42
+    only = dockd("stats", "--month", "2026-11", "--json").json
+    assert only["total"]["days_out_of_service"] == 30
+    assert [r["days_out_of_service"] for r in only["recorders"] if r["device_no"] == "YS-07"] == [30]
+
+
 def test_another_month_is_empty(dockd: Call, shelf: Shelf) -> None:
     assert dockd("stats", "--month", "2026-12", "--json").json["total"]["files"] == 0
 

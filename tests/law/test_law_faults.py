@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from dockd.law.faults import (
     exchanged_card,
     foreign_serial,
     is_possible,
+    out_of_service,
     state_after,
 )
 
@@ -73,3 +76,36 @@ def test_a_foreign_serial_is_what_most_names_carry_and_nobody_knows() -> None:
     assert foreign_serial([{"2107999"}, {"2107731"}], {"2107731"}) is None, "half is not most"
     assert foreign_serial([{"2107999"}, {"2107888"}], set()) is None, "they agree on nothing"
     assert foreign_serial([], {"1"}) is None
+
+
+# --- 停用时间 how long it could not be used --------------------------------------------------------------------
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def on(day: int) -> datetime:
+    return NOON + timedelta(days=day)
+
+
+@pytest.mark.parametrize(
+    ("acts", "days"),
+    [
+        ([], []),
+        ([(1, Act.FAULTED), (3, Act.SENT), (9, Act.BACK)], [(1, 9)]),
+        ([(9, Act.BACK), (1, Act.FAULTED), (3, Act.SENT)], [(1, 9)]),
+        ([(1, Act.FAULTED), (2, Act.RESTORED), (5, Act.FAULTED)], [(1, 2), (5, 20)]),
+        ([(1, Act.FAULTED), (4, Act.RETIRED)], [(1, 4)]),
+        ([(1, Act.CHECKED), (2, Act.RETIRED)], []),
+        ([(30, Act.FAULTED)], []),
+    ],
+)
+def test_a_recorder_is_out_of_service_from_its_fault_until_it_is_back(
+    acts: list[tuple[int, Act]], days: list[tuple[int, int]]
+) -> None:
+    told = [(on(day), act, True) for day, act in acts]
+    assert out_of_service(told, on(20)) == [(on(begin), on(end)) for begin, end in days]
+
+
+def test_a_recorder_that_came_back_broken_stays_out_of_service() -> None:
+    acts = [(on(1), Act.SENT, True), (on(3), Act.BACK, False)]
+    assert out_of_service(acts, on(20)) == [(on(1), on(20))]
