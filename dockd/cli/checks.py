@@ -66,6 +66,7 @@ def survey(settings: Settings, open_station: Callable[[], Station], now: datetim
     yield check_designated(settings.agency.designated_storage)
     yield check_zone(settings, now)
     yield check_profiles(settings.profiles.folder)
+    yield from check_tagging(settings)
     yield from surroundings()
     yield check_parsers()
     yield from check_store(settings)
@@ -109,6 +110,28 @@ def check_profiles(folder: Path) -> Check:
     except DockdError as error:
         return failed("profiles", error)
     return Check("profiles", Verdict.OK, _("card profiles: {count} can be read").format(count=len(profiles.names)))
+
+
+def check_tagging(settings: Settings) -> Iterator[Check]:
+    """The bureau's list of matters, where there is one, and the words of the rules of retention."""
+    from dockd.law.retention import unknown_words
+    from dockd.register.matters import read_matters
+
+    if file := settings.tags.matters:
+        try:
+            text = _("matters to be recorded: {count} in {file}")
+            yield Check("matters", Verdict.OK, text.format(count=len(read_matters(file)), file=file))
+        except DockdError as error:
+            yield failed("matters", error)
+    strange = unknown_words([rule.as_rule() for rule in settings.retention.rules])
+    if strange:
+        message = _("rules of retention that can never hold: nothing is called {words}")
+        hint = _("Correct the words in retention.rules; the regulation's own are listed by: dockd record tag --help")
+        yield Check("retention", Verdict.WARN, message.format(words=_(", ").join(strange)), hint)
+    elif settings.retention.classes:
+        text = _("retention: {classes} classes, {rules} rules")
+        count = {"classes": len(settings.retention.classes), "rules": len(settings.retention.rules)}
+        yield Check("retention", Verdict.OK, text.format(**count))
 
 
 # --- tools -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from dockd.law.vocabulary import ACT_TYPES, CONFIDENTIALITY, STAGES, STEPS, Term, term_of
-from dockd.nouns import UNCLASSIFIED, Keep, RetentionRule
+from dockd.nouns import UNCLASSIFIED, Keep, MediaType, RetentionRule
 
 _TERMS: Mapping[str, Mapping[str, Term]] = {
     "act_type": ACT_TYPES,
@@ -76,6 +76,17 @@ def last_day(keep: Keep, since: date) -> date | None:
         return date(year, month, day) + timedelta(days=keep.days)
     except (ValueError, OverflowError):
         return None
+
+
+def unknown_words(rules: Sequence[RetentionRule]) -> list[str]:
+    """Words of rules that no vocabulary has; matters and units are the bureau's own."""
+    media = {medium.value for medium in MediaType}
+    said = [(name, word) for rule in rules for name, words in rule.words for word in words]
+    return [
+        f"{name}: {word}"
+        for name, word in said
+        if (name in _TERMS and term_of(_TERMS[name], word) is None) or (name == "media" and word not in media)
+    ]
 
 
 def _holds(rule: RetentionRule, words: Mapping[str, str | None], flags: Mapping[str, bool]) -> bool:

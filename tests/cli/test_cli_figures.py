@@ -165,3 +165,22 @@ def test_the_bureaus_list_of_matters_is_shown_and_asked(
     refused = dockd("record", "tag", "1", "--matter", "现场堪验")
     assert (refused.exit_code, "现场勘验" in refused.stderr) == (2, True)
     assert dockd("record", "tag", "1", "--matter", "").exit_code == 0
+
+
+def test_check_reads_the_list_of_matters_and_the_rules_of_retention(dockd: Call, station: Station) -> None:
+    def checks() -> dict[str, str]:
+        return {check["check"]: check["result"] for check in dockd("check", "--json").json}
+
+    config = station.settings.file
+    assert not {"matters", "retention"} & set(checks())
+    rules = "retention: {classes: {a: {keep: 1 years}}, rules: [{class: a, act_type: WORD}]}\n"
+    told = config.read_text() + "tags: {matters: matters.csv}\n"
+    (config.parent / "matters.csv").write_text("记录事项\n现场勘验\n")
+    config.write_text(told + rules.replace("WORD", "penalty"))
+    assert {n: v for n, v in checks().items() if n in ("matters", "retention")} == {"matters": "OK", "retention": "OK"}
+    (config.parent / "matters.csv").write_text("什么\n现场勘验\n")
+    config.write_text(told + rules.replace("WORD", "fine"))
+    assert {n: v for n, v in checks().items() if n in ("matters", "retention")} == {
+        "matters": "FAIL",
+        "retention": "WARN",
+    }

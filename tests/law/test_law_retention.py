@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockd.law.retention import Kept, keep_until, last_day
+from dockd.law.retention import Kept, keep_until, last_day, unknown_words
 from dockd.nouns import UNCLASSIFIED, Keep, RetentionRule
 
 PERIODS = {"general": Keep(months=6), "brief": Keep(days=30), "case": Keep(), "year": Keep(months=12)}
@@ -90,3 +90,8 @@ def test_no_rule_and_no_person_ever_shortens(names: list[str], by_hand: str | No
         if fewer.retention_class != UNCLASSIFIED:
             assert (whole.until or date.max) >= (fewer.until or date.max)
     assert kept(*map(rule, reversed(names)), by_hand=by_hand, since=since).until == whole.until
+
+
+def test_a_word_that_no_vocabulary_has_is_found() -> None:
+    rules = [rule("case", act_type=("penalty", "行政检查", "fine"), matter=("anything",), media=("video", "film"))]
+    assert unknown_words(rules) == ["act_type: fine", "media: film"]
