@@ -52,17 +52,17 @@ def find(number: int, *, tree: str = "/") -> Device:
     """
     numbers = f"{os.major(number)}:{os.minor(number)}"
     place = os.path.realpath(os.path.join(tree, "sys/dev/block", numbers))
-    name = _uevent(place).get("DEVNAME")
+    name = uevent(place).get("DEVNAME")
     if name is None:
         raise DeviceGone(device=numbers)
-    said, tags = _udev(number, tree)
+    said, tags = udev(number, tree)
     if TAG not in tags:
         raise DeviceNotMarked(device=name)
     if not _PLUGGABLE.intersection(_buses(place)):
         raise DeviceNotPluggable(device=name)
-    if point := _mount_point(number, tree):
+    if point := mount_point(number, tree):
         raise CardMountedElsewhere(device=name, reason=point)
-    if _names(os.path.join(place, "holders")):
+    if names(os.path.join(place, "holders")):
         raise CardHeldElsewhere(device=name)
     disk = os.path.dirname(place) if os.path.exists(os.path.join(place, "partition")) else place
     return Device(
@@ -70,7 +70,7 @@ def find(number: int, *, tree: str = "/") -> Device:
         name=name,
         node=os.path.join(tree, "dev", name),
         disk_number=_number(disk),
-        disk_node=os.path.join(tree, "dev", _uevent(disk).get("DEVNAME", name)),
+        disk_node=os.path.join(tree, "dev", uevent(disk).get("DEVNAME", name)),
         fs_type=said.get("ID_FS_TYPE", ""),
     )
 
@@ -133,13 +133,13 @@ def _protect(fd: int, name: str) -> None:
 # --- what the kernel and udev say ------------------------------------------------------------------
 
 
-def _uevent(place: str) -> dict[str, str]:
-    pairs = (line.partition("=") for line in _lines(os.path.join(place, "uevent")))
+def uevent(place: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in lines(os.path.join(place, "uevent")))
     return {key: value for key, _equals, value in pairs}
 
 
 def _number(place: str) -> int:
-    major, _colon, minor = "".join(_lines(os.path.join(place, "dev"))[:1]).partition(":")
+    major, _colon, minor = "".join(lines(os.path.join(place, "dev"))[:1]).partition(":")
     return os.makedev(int(major or 0), int(minor or 0))
 
 
@@ -152,30 +152,30 @@ def _buses(place: str) -> Iterator[str]:
         place = os.path.dirname(place)
 
 
-def _udev(number: int, tree: str) -> tuple[dict[str, str], frozenset[str]]:
+def udev(number: int, tree: str) -> tuple[dict[str, str], frozenset[str]]:
     """Properties and *current* tags (``Q:``; those of ``G:`` stay when a rule no longer gives them)."""
-    lines = _lines(os.path.join(tree, "run/udev/data", f"b{os.major(number)}:{os.minor(number)}"))
-    pairs = (line[2:].partition("=") for line in lines if line.startswith("E:"))
-    return {k: v for k, _e, v in pairs}, frozenset(line[2:] for line in lines if line.startswith("Q:"))
+    told = lines(os.path.join(tree, "run/udev/data", f"b{os.major(number)}:{os.minor(number)}"))
+    pairs = (line[2:].partition("=") for line in told if line.startswith("E:"))
+    return {k: v for k, _e, v in pairs}, frozenset(line[2:] for line in told if line.startswith("Q:"))
 
 
-def _mount_point(number: int, tree: str) -> str | None:
+def mount_point(number: int, tree: str) -> str | None:
     wanted = f"{os.major(number)}:{os.minor(number)}"
-    for line in _lines(os.path.join(tree, "proc/self/mountinfo")):
+    for line in lines(os.path.join(tree, "proc/self/mountinfo")):
         fields = line.split(" ")
         if len(fields) > 4 and fields[2] == wanted:
             return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
     return None
 
 
-def _names(folder: str) -> list[str]:
+def names(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def _lines(path: str) -> list[str]:
+def lines(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read().splitlines()

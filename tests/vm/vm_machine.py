@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import vm_debian
-import vm_guest
 from vm_qmp import Qmp, Refused
 
 T = TypeVar("T")
@@ -209,45 +208,56 @@ def until(ask: Callable[[], T | None], what: str, patience_s: float, *, pause_s:
 # --- ready guests --------------------------------------------------------------------------------------------
 
 
+Prepare = Callable[[Machine], None]
+
+
 @contextlib.contextmanager
-def booted(*, cold: bool = False, prepare: Callable[[Machine], None] | None = None) -> Iterator[Machine]:
-    """A guest in which dockd is installed and runs; the clock is right. Resumed from a saved one unless ``cold``."""
-    del prepare
-    with vm_debian.alone():
-        image = vm_guest.installed()
-        saved = image if cold else saved_guest(image)
+def resumed(saved: Path) -> Iterator[Machine]:
+    """A saved guest, from the moment at which it was saved, with the right time. What it does is forgotten."""
     with tempfile.TemporaryDirectory(prefix="dockd-vm-") as name:
-        folder = Path(name)
-        machine = (
-            Machine(folder, image, backing=image / "disk.raw")
-            if cold
-            else Machine(folder, image, backing=saved / "disk.qcow2", saved=saved / "state")
-        )
+        machine = Machine(Path(name), saved, backing=saved / "disk.qcow2", saved=saved / "state")
         try:
-            machine.await_ssh()
+            machine.await_ssh(RESUME_S)
             machine.set_clock()
             yield machine
         finally:
             machine.close()
 
 
-def saved_guest(image: Path) -> Path:
-    """The guest of ``image`` booted once and saved: ``state`` and the ``disk.qcow2`` that belongs to it."""
-    saved = image.with_name(image.name.replace("disk-", "saved-"))
+@contextlib.contextmanager
+def cold(image: Path) -> Iterator[Machine]:
+    """A guest that is switched on."""
+    with tempfile.TemporaryDirectory(prefix="dockd-vm-") as name:
+        machine = Machine(Path(name), image, backing=image / "disk.raw")
+        try:
+            machine.await_ssh()
+            yield machine
+        finally:
+            machine.close()
+
+
+def saved_guest(image: Path, prepare: Prepare, depends: tuple[Path, ...]) -> Path:
+    """The guest of ``image`` booted once, made ready by ``prepare`` (which depends on those files) and saved."""
+    saved = (
+        vm_debian.cache() / f"saved-{image.name.removeprefix('disk-')}-{vm_debian.digest_of(Path(__file__), *depends)}"
+    )
     if saved.exists():
         return saved
     part = saved.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
+    vm_debian.discard(part)
     part.mkdir()
     vm_debian.say("booting the guest once")
     machine = Machine(part, image, backing=image / "disk.raw")
     try:
         machine.await_ssh()
         machine.run("systemctl is-system-running --wait || true", patience_s=BOOT_S)
+        prepare(machine)
         machine.run("sync")
         machine.save(part / "state")
     finally:
         machine.close()
+    for name in ("vmlinuz", "initrd"):
+        shutil.copy(image / name, part)
     part.rename(saved)
     return saved
 

@@ -1,0 +1,106 @@
+"""A station in the guest: twelve bays, a recorder for each, and what the service says of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from vm_machine import SOCKETS, Machine
+
+BAYS = {f"A{number}": socket for number, socket in enumerate(SOCKETS, 1)}
+"""The bays of the dock, with the socket of each as QEMU names it."""
+CONFIG = "/etc/dockd/dockd.yaml"
+
+# Runs on the guest's own Python, which starts in a fraction of what dockd's takes there.
+_WATCH = r"""
+import hashlib, json, socket, sqlite3, sys, time
+def said():
+    name = "\0dockd-status-" + hashlib.sha256(b"%(config)s").hexdigest()[:24]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(name)
+        parts = []
+        while part := connection.recv(1 << 16):
+            parts.append(part)
+    return json.loads(b"".join(parts))
+def rows(query):
+    register = sqlite3.connect("file:%(register)s?mode=ro", uri=True, timeout=20)
+    register.row_factory = sqlite3.Row
+    try:
+        return [dict(row) for row in register.execute(query)]
+    finally:
+        register.close()
+def visits():
+    return rows("SELECT visit.*, device_no FROM visit LEFT JOIN recorder ON recorder.id = recorder_id ORDER BY visit.id")
+def alerts():
+    return rows("SELECT * FROM alert ORDER BY id")
+def bay(name):
+    return next(row for row in said()["bays"] if row["bay"] == name)
+until, last, what = time.monotonic() + float(sys.argv[2]), None, ""
+while True:
+    try:
+        last = eval(sys.argv[1])
+        if last:
+            break
+    except (OSError, LookupError, StopIteration, sqlite3.Error) as error:
+        last = repr(error)
+    if time.monotonic() > until:
+        what = "too late"
+        break
+    time.sleep(0.1)
+print(json.dumps({"value": last, "at": time.time(), "trouble": what}))
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was waited for, and when it was there (the guest's clock)."""
+
+    value: Any
+    at: float
+
+
+def recorder_of(bay: str) -> tuple[str, str]:
+    """The number and the USB serial number of the recorder that belongs into a bay."""
+    number = int(bay.removeprefix("A"))
+    return f"YS-{number:02d}", f"SN{number:06d}"
+
+
+def prepare(machine: Machine) -> None:
+    """The configuration has its bays, the register its recorders, and the service runs with both."""
+    bays = ", ".join(f'{bay}: {{ports: ["1-{socket}"]}}' for bay, socket in BAYS.items())
+    machine.run(f"sed -i 's|^bays: .*|bays: {{{bays}}}|' {CONFIG}")
+    lines = ["device_no,device_serial", *(",".join(recorder_of(bay)) for bay in BAYS)]
+    machine.run("cat > /root/recorders.csv", stdin="\n".join(lines).encode())
+    machine.run("systemctl reload-or-restart dockd.service && systemctl is-active dockd.service")
+    machine.run("dockd recorder import /root/recorders.csv")
+    script = _WATCH % {"config": CONFIG, "register": "/var/lib/dockd/register.db"}
+    machine.run("cat > /root/watch.py", stdin=script.encode())
+    wait_for(machine, "len(said()['bays']) >= 12", 60)
+
+
+def wait_for(machine: Machine, expression: str, patience_s: float = 120) -> Seen:
+    """What ``expression`` (of ``visits()``, ``alerts()``, ``bay(NAME)``, ``said()``) is once it is true."""
+    command = f"python3 /root/watch.py {shlex.quote(expression)} {patience_s}"
+    found = json.loads(machine.run(command, patience_s=patience_s + 30))
+    if found["trouble"]:
+        journal = machine.run("journalctl -b -n 60 --no-pager -o cat -u 'dockd*'; dockd status 2>&1", check=False)
+        raise TimeoutError(f"not within {patience_s:.0f} s: {expression}; last: {found['value']}\n{journal}")
+    return Seen(found["value"], found["at"])
+
+
+def visit(machine: Machine, visit_id: int) -> dict[str, Any]:
+    """``dockd visit show``."""
+    found: dict[str, Any] = machine.json(f"dockd visit show {visit_id} --json")
+    return found
+
+
+def stored(shown: dict[str, Any]) -> dict[str, str]:
+    """Path on the card and digest of all that a visit calls stored."""
+    return {one["path"]: one["sha256"] for one in shown["files"] if one["outcome"] in ("stored", "already_stored")}
+
+
+def now() -> float:
+    return time.time()
