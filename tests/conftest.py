@@ -68,8 +68,10 @@ class Result:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The faults' suites cut power and kill processes for minutes: they belong to ``.ci/full``."""
+    """Suites that take minutes have commands of their own: faults ``.ci/full``, guests ``.ci/vm``."""
     for item in items:
+        if item.path.parent.name == "vm":
+            item.add_marker(pytest.mark.vm)
         if item.path.parent.name == "faults":
             item.add_marker(pytest.mark.slow)
 

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from typing import Literal
 MIB = 1 << 20
 PARTITION_AT = MIB
 FsType = Literal["fat32", "exfat"]
+MakeCard = Callable[..., "Card"]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A Debian with stock kernel, systemd and udev for the guests, kept below ``$XDG_CACHE_HOME/dockd-vm``.
 
-``base-…`` is made once for each version of this file (some minutes). Needs root: debootstrap does.
+``base-…`` is made once for each version of its recipe (some minutes). Needs root: debootstrap does.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 import platform
 import shutil
@@ -85,7 +86,8 @@ def alone() -> Iterator[None]:
 
 def base() -> Path:
     """The folder of the Debian: ``root`` (its files), ``vmlinuz``, ``initrd``."""
-    folder = cache() / f"base-{digest_of(Path(__file__))}"
+    recipe = "".join((SUITE, *PACKAGES, *map(inspect.getsource, (_make_base, _settle))))
+    folder = cache() / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     if not folder.exists():
         part = folder.with_suffix(".part")
         discard(part)
@@ -205,3 +207,9 @@ def run_in(root: Path, *command: str | Path) -> None:
     finally:
         for target in reversed(done):
             run("umount", "-l", target)
+
+
+if __name__ == "__main__":
+    reason = why_not()
+    print(f"vm: {reason or 'guests can be run here'}")
+    sys.exit(bool(reason))

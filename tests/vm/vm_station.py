@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +32,7 @@ def rows(query):
     finally:
         register.close()
 def visits():
-    return rows("SELECT visit.*, device_no FROM visit LEFT JOIN recorder ON recorder.id = recorder_id ORDER BY visit.id")
+    return rows("SELECT v.*, r.device_no FROM visit v LEFT JOIN recorder r ON r.id = v.recorder_id ORDER BY v.id")
 def alerts():
     return rows("SELECT * FROM alert ORDER BY id")
 def bay(name):
@@ -100,7 +99,3 @@ def visit(machine: Machine, visit_id: int) -> dict[str, Any]:
 def stored(shown: dict[str, Any]) -> dict[str, str]:
     """Path on the card and digest of all that a visit calls stored."""
     return {one["path"]: one["sha256"] for one in shown["files"] if one["outcome"] in ("stored", "already_stored")}
-
-
-def now() -> float:
-    return time.time()

@@ -1,0 +1,71 @@
+"""Guests for the scenarios. The first one takes minutes (see ``vm_debian``), every further one seconds."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import vm_cards
+import vm_debian
+import vm_guest
+import vm_machine
+import vm_station
+from vm_cards import Card, MakeCard
+from vm_machine import Machine
+
+_FIGURES: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """The disk on which dockd is installed."""
+    if reason := vm_debian.why_not():
+        pytest.skip(f"no virtual machine: {reason}")
+    with vm_debian.alone():
+        return vm_guest.installed()
+
+
+@pytest.fixture(scope="session")
+def saved(image: Path) -> Path:
+    """The guest at work: booted, the service running, twelve bays and recorders known."""
+    with vm_debian.alone():
+        return vm_machine.saved_guest(image, vm_station.prepare, (Path(vm_station.__file__),))
+
+
+@pytest.fixture
+def guest(saved: Path) -> Iterator[Machine]:
+    with vm_machine.resumed(saved) as machine:
+        yield machine
+
+
+@pytest.fixture
+def make_card() -> Iterator[MakeCard]:
+    """``make_card("A1", fs_type="exfat")``: the card of the recorder of a bay."""
+    with tempfile.TemporaryDirectory(prefix="dockd-cards-") as folder:
+
+        def make(bay: str, **how: Any) -> Card:
+            number = vm_station.recorder_of(bay)[0]
+            name = f"{bay}-{how.get('seed', 0)}.img"
+            return vm_cards.make_card(Path(folder, name), **({"device_no": number} | how))
+
+        yield make
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """``figure("3.1 s from plug-in to safe")``: a line for the end of the run."""
+
+    def note(text: str) -> None:
+        _FIGURES.append(f"{request.node.name}: {text}")
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _FIGURES:
+        terminalreporter.section(f"figures ({vm_machine.accelerator()})")
+        for line in _FIGURES:
+            terminalreporter.line(line)
