@@ -32,7 +32,7 @@ def image() -> Path:
 def saved(image: Path) -> Path:
     """The guest at work: booted, the service running, twelve bays and recorders known."""
     with vm_debian.alone():
-        return vm_machine.saved_guest(image, vm_station.prepare, (Path(vm_station.__file__),))
+        return vm_machine.saved_guest(image, vm_station.prepare)
 
 
 @pytest.fixture

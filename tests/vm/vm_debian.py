@@ -120,7 +120,7 @@ def _settle(root: Path) -> None:
         "etc/fstab": "/dev/vda / ext4 noatime 0 1\n",
         "etc/hostname": "station\n",
         "etc/hosts": "127.0.0.1 localhost station\n",
-        "etc/network/interfaces": "auto lo\niface lo inet loopback\nauto ens3\niface ens3 inet static\n"
+        "etc/network/interfaces": "auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet static\n"
         "  address 10.0.2.15/24\n  gateway 10.0.2.2\n",
         "etc/resolv.conf": "nameserver 10.0.2.3\n",
         "root/.ssh/authorized_keys": key().with_suffix(".pub").read_text(),

@@ -7,6 +7,8 @@ The sockets are those of a dock: three hubs of four sockets each below one contr
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import inspect
 import json
 import os
 import shlex
@@ -67,7 +69,7 @@ class Machine:
             *("qemu-system-x86_64", "-machine", "pc", "-accel", accelerator(), "-cpu", "max", "-smp", "2"),
             *("-m", str(MEMORY_MIB), "-nodefaults", "-display", "none", "-rtc", "base=utc"),
             *("-kernel", self._image / "vmlinuz", "-initrd", self._image / "initrd"),
-            *("-append", "root=/dev/vda ro console=ttyS0 quiet mitigations=off random.trust_cpu=on"),
+            *("-append", "root=/dev/vda ro console=ttyS0 quiet net.ifnames=0 mitigations=off random.trust_cpu=on"),
             *("-drive", f"file={self.disk},if=virtio,format=qcow2,cache=writeback,discard=unmap"),
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self._port}-:22", "-device", "virtio-net-pci,netdev=net"),
             *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=xhci,p2=8,p3=8"),
@@ -236,11 +238,11 @@ def cold(image: Path) -> Iterator[Machine]:
             machine.close()
 
 
-def saved_guest(image: Path, prepare: Prepare, depends: tuple[Path, ...]) -> Path:
-    """The guest of ``image`` booted once, made ready by ``prepare`` (which depends on those files) and saved."""
-    saved = (
-        vm_debian.cache() / f"saved-{image.name.removeprefix('disk-')}-{vm_debian.digest_of(Path(__file__), *depends)}"
-    )
+def saved_guest(image: Path, prepare: Prepare) -> Path:
+    """The guest of ``image`` booted once, made ready by ``prepare`` and saved."""
+    recipe = "".join((repr(SOCKETS), *map(inspect.getsource, (Machine._start, prepare))))
+    version = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    saved = vm_debian.cache() / f"saved-{image.name.removeprefix('disk-')}-{version}"
     if saved.exists():
         return saved
     part = saved.with_suffix(".part")

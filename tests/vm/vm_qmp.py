@@ -18,7 +18,11 @@ class Qmp:
     def __init__(self, at: Path, *, patience_s: float = 60) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(patience_s)
-        self._socket.connect(str(at))
+        try:
+            self._socket.connect(str(at))
+        except OSError:
+            self._socket.close()
+            raise
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self.events: list[dict[str, Any]] = []
         self._hear()

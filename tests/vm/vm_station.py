@@ -11,7 +11,7 @@ from vm_machine import SOCKETS, Machine
 
 BAYS = {f"A{number}": socket for number, socket in enumerate(SOCKETS, 1)}
 """The bays of the dock, with the socket of each as QEMU names it."""
-CONFIG = "/etc/dockd/dockd.yaml"
+CONFIG, REGISTER, STORE = "/etc/dockd/dockd.yaml", "/var/lib/dockd/register.db", "/var/lib/dockd/store"
 
 # Runs on the guest's own Python, which starts in a fraction of what dockd's takes there.
 _WATCH = r"""
@@ -36,7 +36,7 @@ def visits():
 def alerts():
     return rows("SELECT * FROM alert ORDER BY id")
 def bay(name):
-    return next(row for row in said()["bays"] if row["bay"] == name)
+    return next(row for row in said()["visits"]["bays"] if row["bay"] == name)
 until, last, what = time.monotonic() + float(sys.argv[2]), None, ""
 while True:
     try:
@@ -75,15 +75,14 @@ def prepare(machine: Machine) -> None:
     machine.run("cat > /root/recorders.csv", stdin="\n".join(lines).encode())
     machine.run("systemctl reload-or-restart dockd.service && systemctl is-active dockd.service")
     machine.run("dockd recorder import /root/recorders.csv")
-    script = _WATCH % {"config": CONFIG, "register": "/var/lib/dockd/register.db"}
-    machine.run("cat > /root/watch.py", stdin=script.encode())
-    wait_for(machine, "len(said()['bays']) >= 12", 60)
+    machine.run(f"until dockd status --json | grep -q {list(BAYS)[-1]}; do sleep 1; done")
 
 
 def wait_for(machine: Machine, expression: str, patience_s: float = 120) -> Seen:
     """What ``expression`` (of ``visits()``, ``alerts()``, ``bay(NAME)``, ``said()``) is once it is true."""
-    command = f"python3 /root/watch.py {shlex.quote(expression)} {patience_s}"
-    found = json.loads(machine.run(command, patience_s=patience_s + 30))
+    script = _WATCH % {"config": CONFIG, "register": REGISTER}
+    command = f"python3 - {shlex.quote(expression)} {patience_s}"
+    found = json.loads(machine.run(command, patience_s=patience_s + 30, stdin=script.encode()))
     if found["trouble"]:
         journal = machine.run("journalctl -b -n 60 --no-pager -o cat -u 'dockd*'; dockd status 2>&1", check=False)
         raise TimeoutError(f"not within {patience_s:.0f} s: {expression}; last: {found['value']}\n{journal}")
