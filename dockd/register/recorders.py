@@ -229,6 +229,15 @@ def device_by_token(session: Session, token: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def device_by_serial(session: Session, serial: str) -> str | None:
+    """The number of the one recorder that a person registered with this maker's serial, else None."""
+    if not serial.isprintable():
+        return None
+    query = select(RecorderRow.device_no).where(func.lower(RecorderRow.device_serial) == serial.lower())
+    found = session.scalars(query.limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
 def standing_owner(session: Session, device_no: str) -> str | None:
     """The certificate number of the officer who has this recorder for good, where one is registered."""
     return session.scalar(select(RecorderRow.owner_cert_no).where(RecorderRow.device_no == device_no))

@@ -149,6 +149,8 @@ def _gather(
         if binding.device
     ]
     clues += _by_identity(session, Rung.USB_SERIAL, "usb_serial", card.usb_serial)
+    if card.usb_serial and (number := recorders.device_by_serial(session, card.usb_serial)):
+        clues.append(Clue(Rung.USB_SERIAL, card.usb_serial, number))
     clues += _by_identity(session, Rung.VOLUME, "fs_uuid", card.fs_uuid)
     clues += _by_identity(session, Rung.VOLUME, "label", card.label)
     if card.label:

@@ -29,6 +29,7 @@ from dockd.register.officers import (
 from dockd.register.recorders import (
     add_recorder,
     check_recorder,
+    device_by_serial,
     device_by_token,
     device_no_of,
     find_recorder,
@@ -255,6 +256,15 @@ def test_a_device_token_is_the_number_or_serial_of_one_recorder(register: Regist
         assert device_by_token(session, "ta1") == "TA1"
         assert device_by_token(session, "TA0071") is None
         assert device_by_token(session, "NO NAME\0\ud800") is None
+
+
+def test_a_usb_serial_is_a_recorders_only_as_the_makers_serial_of_one(register: Register) -> None:
+    with register.write() as session:
+        put_recorders(session, [YS07, Recorder("0001"), Recorder("YS-08", "SAME"), Recorder("YS-09", "same")], **DESK)
+        assert device_by_serial(session, "ta00716") == "YS-07"
+        assert device_by_serial(session, "0001") is None
+        assert device_by_serial(session, "same") is None
+        assert device_by_serial(session, "\0") is None
 
 
 def test_a_changed_recorder_keeps_what_is_not_said_and_its_state(register: Register) -> None:

@@ -43,15 +43,20 @@ def guest(saved: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def make_card() -> Iterator[MakeCard]:
-    """``make_card("A1", fs_type="exfat")``: the card of the recorder of a bay."""
+    """``make_card("A1", fs_type="exfat")``: the card of the recorder of a bay. At the end no byte of it has changed."""
+    made: list[tuple[Card, str]] = []
     with tempfile.TemporaryDirectory(prefix="dockd-cards-") as folder:
 
         def make(bay: str, **how: Any) -> Card:
             number = vm_station.recorder_of(bay)[0]
             name = f"{bay}-{how.get('seed', 0)}.img"
-            return vm_cards.make_card(Path(folder, name), **({"device_no": number} | how))
+            card = vm_cards.make_card(Path(folder, name), **({"device_no": number} | how))
+            made.append((card, card.digest))
+            return card
 
         yield make
+        for card, digest in made:
+            assert card.digest == digest, f"{card.image.name} was changed"
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import mmap
 import os
 import random
 import struct
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +31,8 @@ class Recording:
     path: str
     size: int
     sha256: str
+    head: bytes
+    """Bytes of it that no other recording has."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Card:
         with self.image.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def find(self, recording: Recording) -> int:
+        """Where the recording's own bytes begin on the card, which holds them in one piece."""
+        with self.image.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return whole.index(recording.head)
+
     @property
     def truth(self) -> dict[str, str]:
         return {one.path: one.sha256 for one in self.recordings}
@@ -59,7 +67,7 @@ def make_card(
     file_mib: float = 2,
     seed: int = 0,
     recorded: datetime = datetime(2026, 11, 23, 9, 0),
-    device_no: str = "YS-01",
+    device_no: str = "YS00001",
     label: str = "BODYCAM",
 ) -> Card:
     """A card of a recorder ``device_no`` whose recordings end ``recorded`` (the recorder's wall clock) and later."""
@@ -86,13 +94,15 @@ def _record(
     folder = content / "DCIM/100MEDIA"
     folder.mkdir(parents=True)
     for number in range(files):
-        stamp = recorded.replace(minute=number % 60, second=number // 60)
+        stamp = recorded + timedelta(minutes=number)
         name = f"{device_no}_000000_{stamp:%Y%m%d%H%M%S}_{number:04d}.mp4"
         data = _clip() + _padding(chance, int(file_mib * MIB))
         path = folder / name
         path.write_bytes(data)
-        os.utime(path, (stamp.timestamp(), stamp.timestamp()))
-        yield Recording(f"DCIM/100MEDIA/{name}", len(data), hashlib.sha256(data).hexdigest())
+        os.utime(path, (stamp.replace(tzinfo=UTC).timestamp(),) * 2)
+        yield Recording(
+            f"DCIM/100MEDIA/{name}", len(data), hashlib.sha256(data).hexdigest(), data[len(_clip()) + 8 :][:64]
+        )
 
 
 def _padding(chance: random.Random, size: int) -> bytes:

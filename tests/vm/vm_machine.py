@@ -159,24 +159,35 @@ class Machine:
 
     # --- plugs -------------------------------------------------------------------------------------------
 
-    def plug(self, bay: str, card: Path, *, serial: str, driver: dict[str, Any] | None = None) -> str:
-        """The card is in the socket ``bay`` (``1.2``). Returns the plug's name, for ``pull``."""
+    def plug(
+        self, socket: str, card: Path, *, serial: str, throttle: str | None = None, bad_sector: int | None = None
+    ) -> str:
+        """The card is in the socket ``socket`` (``1.2``). Returns the plug's name, for ``pull``."""
         self._plugged += 1
         name = f"card{self._plugged}"
-        file = {"driver": "file", "filename": str(card), "locking": "off"}
-        node = {"driver": "raw", "file": file} if driver is None else driver
-        self.qmp.ask("blockdev-add", node_name=name, **{key.replace("-", "_"): value for key, value in node.items()})
+        node: dict[str, Any] = {"driver": "file", "filename": str(card), "locking": "off"}
+        if bad_sector is not None:
+            fault = {"event": "none", "iotype": "read", "errno": 5, "sector": bad_sector, "once": False}
+            node = {"driver": "blkdebug", "image": node, "inject-error": [fault]}
+        if throttle is not None:
+            node = {"driver": "throttle", "throttle-group": throttle, "file": node}
+        self.qmp.ask("blockdev-add", node_name=name, driver="raw", file=node)
         self.qmp.ask(
             "device_add",
             driver="usb-storage",
             id=f"usb-{name}",
             drive=name,
             bus="xhci.0",
-            port=bay,
+            port=socket,
             serial=serial,
             removable=True,
         )
         return name
+
+    def slow_down(self, name: str, bytes_per_s: int) -> None:
+        """Cards that are plugged with ``throttle=name`` give so many bytes a second."""
+        limits = {"bps-total": bytes_per_s}
+        self.qmp.ask("object-add", **{"qom-type": "throttle-group", "id": name, "limits": limits})
 
     def pull(self, name: str) -> None:
         """The card is out, whatever is reading it."""

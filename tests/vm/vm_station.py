@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from vm_cards import Card
 from vm_machine import SOCKETS, Machine
 
 BAYS = {f"A{number}": socket for number, socket in enumerate(SOCKETS, 1)}
@@ -64,7 +67,7 @@ class Seen:
 def recorder_of(bay: str) -> tuple[str, str]:
     """The number and the USB serial number of the recorder that belongs into a bay."""
     number = int(bay.removeprefix("A"))
-    return f"YS-{number:02d}", f"SN{number:06d}"
+    return f"YS{number:05d}", f"SN{number:06d}"
 
 
 def prepare(machine: Machine) -> None:
@@ -84,9 +87,28 @@ def wait_for(machine: Machine, expression: str, patience_s: float = 120) -> Seen
     command = f"python3 - {shlex.quote(expression)} {patience_s}"
     found = json.loads(machine.run(command, patience_s=patience_s + 30, stdin=script.encode()))
     if found["trouble"]:
-        journal = machine.run("journalctl -b -n 60 --no-pager -o cat -u 'dockd*'; dockd status 2>&1", check=False)
-        raise TimeoutError(f"not within {patience_s:.0f} s: {expression}; last: {found['value']}\n{journal}")
+        said = journal(machine) + machine.run("dockd status; dockd alert list", check=False)
+        raise TimeoutError(f"not within {patience_s:.0f} s: {expression}; last: {found['value']}\n{said}")
     return Seen(found["value"], found["at"])
+
+
+def dock(machine: Machine, bay: str, card: Card, *, serial: str | None = None, **how: Any) -> tuple[str, float]:
+    """The recorder of a bay is put into it. Returns the plug and the moment."""
+    began = time.time()
+    return machine.plug(BAYS[bay], card.image, serial=serial or recorder_of(bay)[1], **how), began
+
+
+def safe_visit(machine: Machine, bay: str, patience_s: float = 120) -> tuple[dict[str, Any], float]:
+    """The newest visit of a bay once its card may be removed and is described, and when it became safe."""
+    newest = f"[v for v in visits() if v['bay'] == '{bay}'][-1]"
+    wait_for(machine, f"{newest}['safe_at'] and {newest}['ended_at']", patience_s)
+    shown = visit(machine, wait_for(machine, f"{newest}['id']").value)
+    return shown, datetime.fromisoformat(shown["safe_at"]).timestamp()
+
+
+def journal(machine: Machine) -> str:
+    """What the units have written since the boot."""
+    return machine.run("journalctl -b -n 80 --no-pager -o with-unit -u 'dockd*'", check=False)
 
 
 def visit(machine: Machine, visit_id: int) -> dict[str, Any]:
