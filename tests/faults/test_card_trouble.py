@@ -212,6 +212,34 @@ def test_a_large_file_is_resumed_at_the_last_of_its_64_mib_marks(
         assert second["bytes_read"] == 72 * MIB
 
 
+@pytest.mark.slow
+def test_a_file_beyond_4_gib_is_resumed_beyond_4_gib(
+    founded: Path,
+    tmp_path: Path,
+    run_cli: Callable[..., Any],
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    at_step: Acts,
+) -> None:
+    # What exFAT cards hold.
+    monkeypatch.undo()
+    shutil.copytree(founded, tmp_path / "station2")
+    bureau = Bureau(tmp_path / "station2", run_cli, clock)
+    path = bureau.lay("DCIM/100ANDRO/2107731_012345_20261123091500_0001.dat", media("large"))
+    status, size = path.stat(), (4 << 30) + 70 * MIB
+    with path.open("r+b") as file:
+        file.seek(size - 5)
+        file.write(b"ended")
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    with at_step({Step.MARK_KEPT: nth(65, lambda: os.kill(os.getpid(), signal.SIGKILL))}):
+        fails(bureau, WorkerDied)
+    summary = bureau.offload()
+    assert summary["outcome"] == "complete"
+    assert summary["bytes_read"] == size - 65 * 64 * MIB
+    assert by_path(summary)[large_of(bureau)]["size"] == size
+    bureau.prove(summary)
+
+
 @need(faultfs.fuse)
 def test_a_card_whose_reader_dies_is_gone_and_nothing_of_it_is_lost(
     bureau: Bureau, worn: FaultyCard, at_step: Acts

@@ -18,6 +18,7 @@ import hypothesis.strategies as st
 import pytest
 from bureau import Bureau, require_manifest
 from dock import sha256
+from faultfs import Fault, faulty_card
 from hypothesis import HealthCheck, given, settings
 from mutator import BY_HAND, Mutator, make_containers
 
@@ -166,6 +167,24 @@ def test_any_names_in_any_tree_are_stored_as_they_are(ground: Ground, tree: list
 @given(TREE)
 def test_any_names_in_many_trees_are_stored_as_they_are(ground: Ground, tree: list[tuple[bytes, bytes, int]]) -> None:
     check_tree(ground, tree)
+
+
+@pytest.mark.fuse
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="no access to /dev/fuse")
+@pytest.mark.parametrize("name", ["../../../station/dockd.yaml", "/etc/passwd", "..", ".", "not there"])
+def test_a_directory_that_names_what_lies_elsewhere_leads_nowhere(bureau: Bureau, tmp_path: Path, name: str) -> None:
+    """A crafted file system's: the kernel refuses what has a slash, and the folder is told of; no name is trusted."""
+    for folder in ("BAD", "GOOD"):
+        lay(bureau, f"{folder}/A.log".encode(), folder.encode(), 1_763_800_000 * 10**9)
+    with faulty_card(bureau.card, tmp_path / "reader") as card:
+        card.spoil("BAD", Fault(names=(name,)))
+        summary = bureau.run("offload", card.path, "--device-no", "YS-07", "--json", config=bureau.config).json
+    said = {file["path"]: file["outcome"] for file in summary["files"]}
+    assert said["GOOD/A.log"] == "stored"
+    stored = {file["sha256"] for file in summary["files"] if file["outcome"] == "stored"}
+    assert stored <= {sha256(b"BAD"), sha256(b"GOOD")}, "nothing but the card's own files"
+    assert summary["outcome"] == ("complete" if name in (".", "..") else "partial")
+    assert not bureau.holds(bureau.config.read_bytes())
 
 
 # --- media ---------------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Fault:
     hangs_at      a read that reaches this offset does not return until ``heal`` or ``abort``
     cached        a hanging or slow read is the page cache's, else it goes past it
     hangs_open    nor does opening it, be it a file or a directory
+    names         a directory gives these names too, whatever they are
     """
 
     unreadable: tuple[tuple[int, int], ...] = ()
@@ -66,6 +67,7 @@ class Fault:
     hangs_at: int | None = None
     hangs_open: bool = False
     cached: bool = False
+    names: tuple[str, ...] = ()
 
 
 class FaultyCard:
@@ -190,7 +192,8 @@ class Operations:
 
     def readdir(self, path: str, fh: int) -> list[str]:
         self._require_card()
-        return [".", "..", *os.listdir(self.root + path)]
+        also = self.faults.get(path[1:], {}).get("names", ())
+        return [".", "..", *os.listdir(self.root + path), *also]
 
     def readlink(self, path: str) -> str:
         self._require_card()
