@@ -35,7 +35,10 @@ class Memory:
 
 
 def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> list[Job]:
-    """Keeps listing and plan in the register, in one commit; returns the copies to make."""
+    """Keeps listing and plan in the register, in one commit; returns the copies to make.
+
+    What was damaged before comes last: bad sectors may take hours, and what can be read does not wait for them.
+    """
     memory = _remember(card, sight, station, numbers)
     telling = {e.path for e in sight.listing.entries if _tells_apart(e, card, station)}
     decisions = [_decide(entry, classified, memory, entry.path in telling) for entry, classified in sight.pairs]
@@ -46,6 +49,7 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
     files = [p for p in planned if p.entry.type is not EntryType.DIRECTORY or p.entry.error]
     adopted = {p.adopts.observation_id for p in planned if p.adopts}
     unfit = [held for held in memory.held if held.observation_id not in adopted]
+    damaged = {path for path, known in memory.known.items() if known.damaged}
     aside = _set_aside(unfit, str(station.store))
     with station.register.write() as session:
         ids = _keep(session, card, sight, planned, files, station, numbers)
@@ -54,7 +58,7 @@ def make_plan(card: Card, sight: Sight, station: Station, numbers: Numbers) -> l
         _drop(session, unfit, aside, station, numbers)
         return [
             _as_job(session, p, ids[p.seq], sight, card, numbers, tells=p.entry.path in telling)
-            for p in files
+            for p in sorted(files, key=lambda p: p.entry.path in damaged)
             if p.outcome is None
         ]
 
