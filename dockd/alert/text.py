@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from dockd.alert.reasons import reason_words
 from dockd.law.text import quote
 from dockd.law.vocabulary import ALERT_CLASSES, JUDGEMENT_REASONS
 from dockd.locale import N_, _, language
@@ -193,7 +194,7 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "late": _span(int(facts.get("overdue_s") or 0)),
         "reason": _reason(facts.get("reason")) or unknown,
         "count": str(facts.get("count", "")),
-        "list": _(", ").join(str(file) for file in facts.get("files") or ()) if alert.kind in _LISTING else "",
+        "list": _(", ").join(map(_listed, facts.get("files") or ())) if alert.kind in _LISTING else "",
         "files": str(facts.get("files", "")),
         "evidence": str(facts.get("evidence") or unknown),
         "bay": str(facts.get("bay") or unknown),
@@ -227,6 +228,12 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "seen": _time(facts.get("seen"), zone) or unknown,
         "passed": _time(facts.get("passed"), zone) or unknown,
     }
+
+
+def _listed(file: Any) -> str:
+    """``12: cannot be read at byte 0``"""
+    number, sep, reason = str(file).partition(": ")
+    return f"{number}{sep}{reason_words(reason)}"
 
 
 _LISTING = frozenset({"unreadable_file", "copy_differs", "not_a_file_on_card"})

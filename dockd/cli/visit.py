@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dockd.alert.reasons import reason_words
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
 from dockd.errors import UnknownNumber
 from dockd.locale import _
@@ -68,29 +69,6 @@ def outcome_words() -> dict[str | None, str]:
         "skipped": _("left out"),
         None: _("interrupted"),
     }
-
-
-def reason_words(reason: str | None) -> str:
-    """Why a file has its outcome, in words; an unknown code is shown as it is."""
-    code, _sep, detail = (reason or "").partition(":")
-    words = {
-        "": "",
-        "known": _("seen before on this card"),
-        "same_bytes": _("read; the same bytes are stored"),
-        "important_mark": _("marked copy of a stored recording"),
-        "stored_again": _("was missing from the store"),
-        "system_index": _("index file of an operating system"),
-        "not_a_file": _("not a file: {detail}").format(detail=detail),
-        "cannot_list": _("cannot be listed: {detail}").format(detail=detail),
-        "unreadable_at": _("cannot be read at byte {detail}").format(detail=detail),
-        "changed_while_read": _("changed while it was read"),
-        "card_gone": _("the card was removed"),
-        "card_file_replaced": _("is no longer the listed file"),
-        "source_unsteady": _("the card gave other bytes on the second read"),
-        "copy_differs": _("the store gave back other bytes, twice"),
-        "interrupted": _("interrupted"),
-    }
-    return words.get(code, reason or "")
 
 
 def print_visit(summary: dict[str, Any], store: str) -> None:

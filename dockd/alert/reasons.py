@@ -1,0 +1,29 @@
+"""Why a file of a card has its outcome, in words: on the screen of a visit and in its alert."""
+
+from __future__ import annotations
+
+from dockd.locale import _
+
+
+def reason_words(reason: str | None) -> str:
+    """Why a file has its outcome, in words; an unknown code is shown as it is."""
+    code, _sep, detail = (reason or "").partition(":")
+    words = {
+        "": "",
+        "known": _("seen before on this card"),
+        "same_bytes": _("read; the same bytes are stored"),
+        "important_mark": _("marked copy of a stored recording"),
+        "stored_again": _("was missing from the store"),
+        "system_index": _("index file of an operating system"),
+        "not_a_file": _("not a file: {detail}").format(detail=detail),
+        "cannot_list": _("cannot be listed: {detail}").format(detail=detail),
+        "unreadable_at": _("cannot be read at byte {detail}").format(detail=detail),
+        "changed_while_read": _("changed while it was read"),
+        "card_gone": _("the card was removed"),
+        "card_file_replaced": _("is no longer the listed file"),
+        "source_unsteady": _("the card gave other bytes on the second read"),
+        "copy_differs": _("the store gave back other bytes, twice"),
+        "interrupted": _("interrupted"),
+        "stored_damaged": _("parts of it cannot be read"),
+    }
+    return words.get(code, reason or "")
