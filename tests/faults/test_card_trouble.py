@@ -222,6 +222,7 @@ def test_a_file_beyond_4_gib_is_resumed_beyond_4_gib(
     at_step: Acts,
 ) -> None:
     # What exFAT cards hold.
+    signal.alarm(1500)
     monkeypatch.undo()
     shutil.copytree(founded, tmp_path / "station2")
     bureau = Bureau(tmp_path / "station2", run_cli, clock)
