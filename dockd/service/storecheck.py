@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from dockd.errors import StoreError
-from dockd.offload.durable import blaming_store
-from dockd.register.station import MARKER, Station, read_marker
+from dockd.offload.durable import blaming_store, prove_writable
+from dockd.register.station import Station, read_marker
 
 _LEAST = 64 << 20  # where a write itself failed, a little room is waited for, not the next byte
 
@@ -15,7 +14,6 @@ _LEAST = 64 << 20  # where a write itself failed, a little room is waited for, n
 def takes_data(station: Station, *, need: int = 0) -> bool:
     """Whether ``need`` bytes fit above the reserve and a small file can be written, fsynced and removed."""
     store = str(station.store)
-    probe = f"{store}/{os.path.dirname(MARKER)}/probe-{os.getpid()}"
     try:
         read_marker(station.store, station.station_no)
         with blaming_store(store):
@@ -23,20 +21,7 @@ def takes_data(station: Station, *, need: int = 0) -> bool:
             reserve = station.settings.store.reserve.of(fs.f_blocks * fs.f_frsize)
             if fs.f_bavail * fs.f_frsize - (need or min(_LEAST, fs.f_blocks * fs.f_frsize // 20)) < reserve:
                 return False
-            _write(probe)
+            prove_writable(store)
     except StoreError:
         return False
     return True
-
-
-def _write(path: str) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, b"\0" * 4096)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    finally:
-        with suppress(OSError):
-            os.unlink(path)

@@ -9,13 +9,22 @@ from typing import Any, ClassVar
 
 import structlog
 
-from dockd.errors import CardGone, CardNotOpened, DockdError, NotAnswering, StoreError, VisitBusy, WorkerDied
+from dockd.errors import (
+    CardGone,
+    CardNotOpened,
+    DockdError,
+    NotAnswering,
+    RecorderNotRegistered,
+    StoreError,
+    VisitBusy,
+    WorkerDied,
+)
 from dockd.locale import _
 from dockd.service.attendance import Attendance, Order, Twin, as_frame
 from dockd.service.crew import Ended, Hand
 from dockd.service.devices import Ownership, Sighting
 from dockd.service.dock import Act, Begin, Dock, Rules, Unlock
-from dockd.service.errands import Alarm
+from dockd.service.errands import Alarm, Recovering
 from dockd.service.loop import Moment
 from dockd.service.parts import Part, Surroundings
 from dockd.service.sight import Pace, show_dock
@@ -28,6 +37,7 @@ from dockd.visit.worker import WorkerFault
 
 _FROZEN_S = 30.0  # a living worker says something five times a second, whatever its card does
 _WATCH_S = 10.0
+_TIDY_S = 15.0
 _READING = (Phase.LISTING, Phase.COPYING, Phase.PROVING)
 
 _log = structlog.get_logger()
@@ -53,7 +63,7 @@ class Visits(Part):
         self._at_work: dict[int, _AtWork] = {}
         self._told: set[tuple[str, str]] = set()
         self._moment: Moment | None = None
-        self._seen = self._begun = self._ending = False
+        self._seen = self._begun = self._ending = self._tidying = False
 
     # --- the part -------------------------------------------------------------------------------------
 
@@ -148,6 +158,8 @@ class Visits(Part):
         elif isinstance(error, CardNotOpened):
             self._alarm("card_not_opened", key, {"bay": self._dock.bay_of(key), "evidence": str(error)})
         self._dock.failed(key, name, waits=waits, ours=ours, now=self._surroundings.loop.clock())
+        if not isinstance(error, CardNotOpened | RecorderNotRegistered):
+            self._tidy_later()
 
     # --- what is done ---------------------------------------------------------------------------------
 
@@ -240,8 +252,24 @@ class Visits(Part):
         _log.error("worker_abandoned", bay=self._dock.bay_of(key), error=name)
         if reading:
             self._alarm("not_answering", key, {})
+        self._tidy_later()
         self._dock.failed(key, name, waits=False, ours=not reading, now=now)
         self._decide()
+
+    def _tidy_later(self) -> None:
+        """A visit that was cut short is finished also where its card does not come back."""
+        if not self._tidying:
+            self._tidying = True
+            self._surroundings.loop.after(_TIDY_S, self._tidy)
+
+    def _tidy(self) -> None:
+        def ended(how: Ended) -> None:
+            self._tidying = False
+            if how.error and not self._ending:
+                self._tidy_later()
+
+        if not self._ending:
+            self._surroundings.crew.hire(Recovering(self._surroundings.settings), on_end=ended)
 
     # --- alerts ---------------------------------------------------------------------------------------
 

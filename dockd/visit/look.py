@@ -71,11 +71,19 @@ def _identify(path: str, fd: int, store: str, root: Root | None) -> CardIdentity
         if root is None or not root.fs_type:
             _refuse_store(path, store)
             return identify_card(path, fd)
-        if os.fstat(fd).st_dev == os.stat(store).st_dev:
+        if os.fstat(fd).st_dev == _device_of(store):
             raise PathIsStore(path=path, store=store)
         return identify_card(path, fd, detached=detached_mount(root.fs_type, root.options))
     except OSError as error:
         raise CardGone(path=path) from error
+
+
+def _device_of(store: str) -> int | None:
+    """The device that the store is on; None while it is not there: whoever writes to it says so."""
+    try:
+        return os.stat(store).st_dev
+    except OSError:
+        return None
 
 
 def _open_directory(path: str) -> int:

@@ -40,11 +40,13 @@ class Persistence:
 
 def copy_whole(jobs: Sequence[Job], card: Card, visit: Persistence) -> CopyResult:
     """Copies and proves ``jobs``; waits for store and card as long as ``guards`` do. Raises what ``copy`` raises."""
-    whole, todo = CopyResult(), list(jobs)
+    whole, begun = CopyResult(), False
     with ExitStack() as held:
         while True:
             result = CopyResult()
             try:
+                todo = _left(jobs, card, visit) if begun else jobs
+                begun = True
                 copy(todo, _around(card, visit), visit.station, visit.numbers, visit.meter, result)
             except REGISTER_TROUBLE:
                 raise
@@ -53,14 +55,12 @@ def copy_whole(jobs: Sequence[Job], card: Card, visit: Persistence) -> CopyResul
                 if not visit.guards.store_again(error):
                     raise
                 _add(whole, result)
-                todo = _begin_again(jobs, _left(card, visit), visit)
                 continue
             back = _await_card(card, visit, held) if result.card_gone else None
             _add(whole, result, back=back is not None)
             if back is None:
                 return whole
             card = back
-            todo = _begin_again(jobs, _gone(visit), visit)
 
 
 def _add(whole: CopyResult, run: CopyResult, *, back: bool = True) -> None:
@@ -96,26 +96,20 @@ def _await_card(card: Card, visit: Persistence, held: ExitStack) -> Card | None:
     return back if back.identity.instance == card.identity.instance else None
 
 
-def _gone(visit: Persistence) -> list[HeldTemp]:
-    """What failed because the card was away."""
-    with visit.station.register.write() as session:
-        return transfers.take_up_again(session, visit.numbers.visit_id, reason=CardGone().name)
+def _left(jobs: Sequence[Job], card: Card, visit: Persistence) -> list[Job]:
+    """The jobs of what is left of the plan, each taken up where its temp stops. Raises StoreError.
 
-
-def _left(card: Card, visit: Persistence) -> list[HeldTemp]:
-    """What the store's trouble left, after what was proven already was brought to its place."""
+    What was proven already when the store failed is stored first, by the recovery table. What failed because
+    the card was away is left too: it may have gone while the store failed.
+    """
     said = card.identity
     unfinished = Unfinished(visit.numbers, said.instance, said.mtime_is_wall, visit.profile, copying=True)
     recover_copies(visit.station, unfinished, visit.meter, visit.guards, only=TransferState.VERIFIED)
-    with visit.station.register.read() as session:
-        return transfers.pending(session, visit.numbers.visit_id)
-
-
-def _begin_again(jobs: Sequence[Job], left: Sequence[HeldTemp], visit: Persistence) -> list[Job]:
-    """The jobs of what is left, each taken up where its temp stops."""
-    waiting = {held.observation_id: held for held in left}
+    with visit.station.register.write() as session:
+        waiting = transfers.take_up_again(session, visit.numbers.visit_id, reason=CardGone().name)
+    held = {one.observation_id: one for one in waiting}
     store = str(visit.station.store)
-    todo = [_resume(job, waiting[job.observation_id], store) for job in jobs if job.observation_id in waiting]
+    todo = [_resume(job, held[job.observation_id], store) for job in jobs if job.observation_id in held]
     visit.meter.left(len(todo), sum(job.entry.size for job in todo))
     return todo
 

@@ -15,6 +15,7 @@ from dockd.offload.steps import Step
 from dockd.settings import Reserve
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards
+from dockd.visit.recovery import recover_visits
 from dockd.visit.request import Phase, Progress, Root, VisitRequest
 from dockd.visit.story import attend
 
@@ -198,6 +199,63 @@ def test_a_store_that_vanishes_in_mid_file_is_waited_for_and_nothing_is_copied_t
     dock.require_complete(shown)
     assert visits_of(dock) == 1
     assert Phase.PAUSED in visit.phases
+
+
+def test_a_card_and_a_store_that_go_together_are_both_waited_for_and_nothing_false_is_said(
+    dock: Dock, reader: disks.Slot, tmp_path: Path
+) -> None:
+    lay(dock)
+    image = disks.card_image(tmp_path / "card.img", dock.files, label="CARD", born=1_795_000_004)
+    reader.insert(image)
+    dock.card = reader.path
+    visit, aside, waited = Visit(dock), dock.store.with_name("store-aside"), []
+
+    def both_go() -> None:
+        reader.pull()
+        dock.store.rename(aside)
+
+    def wait(error: StoreError) -> bool:
+        waited.append(error)
+        aside.rename(dock.store)
+        return True
+
+    def again() -> Root:
+        reader.eject()
+        reader.insert(image)
+        return root_of(reader.path)
+
+    steps = Steps({Step.MARK_KEPT: nth(3, both_go)})
+    shown = visit(passed=steps, store_again=wait, card_again=again)
+    assert waited
+    dock.require_complete({"outcome": shown["outcome"], "files": without_folder(shown)})
+    assert visits_of(dock) == 1
+
+
+def test_a_card_that_goes_with_the_store_and_does_not_come_back_is_never_called_safe(
+    dock: Dock, reader: disks.Slot, tmp_path: Path
+) -> None:
+    lay(dock)
+    image = disks.card_image(tmp_path / "card.img", dock.files, label="CARD", born=1_795_000_005)
+    reader.insert(image)
+    dock.card = reader.path
+    aside = dock.store.with_name("store-aside")
+
+    def both_go() -> None:
+        reader.pull()
+        dock.store.rename(aside)
+
+    def wait(_error: StoreError) -> bool:
+        aside.rename(dock.store)
+        return True
+
+    try:
+        shown = Visit(dock)(passed=Steps({Step.MARK_KEPT: nth(3, both_go)}), store_again=wait)
+    except StoreError:  # the card was noticed first, and the store when the visit was to be described
+        aside.rename(dock.store)
+        (number,) = recover_visits(dock.station, own_card=None, meter=Meter(lambda _: None), guards=Guards())
+        shown = dock.shown(number)
+    assert (shown["outcome"], shown["safe_at"]) == ("partial", None)
+    assert "removed_early" in kinds(dock)
 
 
 def test_what_was_proven_when_the_store_failed_is_brought_to_its_place_first(dock: Dock) -> None:

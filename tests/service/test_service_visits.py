@@ -135,6 +135,20 @@ def test_a_worker_that_is_killed_is_followed_by_another_that_resumes(office: Off
     assert not list(office.store.rglob("*.part"))
 
 
+def test_a_visit_that_was_cut_short_is_finished_though_its_card_does_not_come_back(office: Office) -> None:
+    office.script.plug("A1", office.card("one", large=128 * MIB))
+    office.until_copying("A1")
+    for pid in workers(office):
+        os.kill(pid, signal.SIGKILL)
+    office.script.pull("A1")
+    office.until(lambda: not office.crew.size)
+    office.clock.ahead += 20
+    office.until(lambda: office.shown()[0]["outcome"], "the visit's end")
+    office.until_quiet()
+    (visit,) = office.shown()
+    assert (visit["outcome"], visit["safe_at"]) == ("partial", None)
+
+
 def test_a_worker_that_says_nothing_any_more_is_abandoned_and_others_go_on(office: Office) -> None:
     office.script.plug("A1", office.card("frozen", large=128 * MIB))
     office.until_copying("A1")
