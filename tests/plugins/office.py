@@ -1,199 +1,214 @@
-"""An installed station in small: ``dockd run`` as a user of its own, and people with roles who type commands.
-
-The service runs in a mount namespace with its own ``/etc/passwd`` and ``/etc/group``, so that nothing of
-the machine is changed; everybody is a real user to the kernel.
-"""
+"""A station whose service runs in the test's own process: scripted devices, real workers, real cards."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
+from bureau import media
 
-DOCKD = Path(sys.executable).parent / "dockd"
-SERVICE = 4100
-PEOPLE = {"clerk": 4101, "keeper": 4102, "boss": 4103, "auditor": 4104, "stranger": 4105, "newcomer": 4106}
-GROUPS = {
-    "dockd-clerk": "clerk,auditor",
-    "dockd-custodian": "keeper",
-    "dockd-admin": "boss",
-    "dockd-auditor": "auditor",
-}
-"""The auditor is in another group too, and gains nothing by it."""
+from dockd.register import alerts, visits
+from dockd.register.station import Station, open_station
+from dockd.service.crew import Crew
+from dockd.service.devices import Block, Ownership, Sighting
+from dockd.service.loop import Loop
+from dockd.service.parts import Surroundings
+from dockd.service.visits import Visits
+from dockd.settings import Settings, load_settings
 
-STATION_YAML = """\
-agency: {{name: Test Bureau, station_no: S1, language: en}}
-store: {{root: store, reserve: 0}}
-register: {{url: "{url}", wait_s: 10}}
-inventory: {{path: exports/inventory.csv}}
-service:
-  control: {folder}/control
+PATIENCE_S = 60.0
+MIB = 1 << 20
+
+CONFIGURATION = """\
+agency: {name: Test Bureau, station_no: S1, language: en}
+store: {root: store, reserve: 0}
+register: {url: "sqlite:///register.db", wait_s: 10}
+inventory: {path: exports/inventory.csv}
+docking: {settle: 0s, return_within: 2s, visits: 8, per_controller: 8}
+bays: {A1: {ports: ["A1"]}, A2: {ports: ["A2"]}, A3: {ports: ["A3"], priority: true}}
 """
-DEADLINE_S = 30.0
 
 
-def until(true: Any, *, within: float = DEADLINE_S) -> None:
-    """Returns when ``true()`` is; fails after ``within`` seconds."""
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.02)
+@dataclass
+class Script:
+    """A source of devices that shows what a test plugs in."""
+
+    blocks: set[Block] = field(default_factory=set)
+    on_sight: Callable[[Sighting], None] = lambda _sighting: None
+    living: bool = True
+
+    def start(self, loop: Loop, on_sight: Callable[[Sighting], None]) -> None:
+        self.on_sight = on_sight
+        self.show()
+
+    def stop(self) -> None: ...
+
+    def alive(self) -> bool:
+        return self.living
+
+    def show(self) -> None:
+        self.on_sight(Sighting(frozenset(self.blocks)))
+
+    def plug(self, bay: str, path: Path, *, seq: int = 1) -> None:
+        """The card in the folder ``path`` is in the bay; ``seq`` tells one medium from the next."""
+        card = Block(str(path), 1, seq, bay, "usb1", Ownership.CARD, fs_uuid=str(path))
+        self.blocks.add(replace(card, number=hash(str(path)) & 0xFFFF))
+        self.show()
+
+    def pull(self, bay: str) -> None:
+        self.blocks = {block for block in self.blocks if block.port != bay}
+        self.show()
+
+
+class Clock:
+    """Seconds that go by themselves, and further when a test says so."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
 
 
 @dataclass
 class Office:
-    """``folder`` is open to everybody to pass through, as /run and /etc are; what lies in it is the service's."""
+    """A station with a dock that is run by the test."""
 
     folder: Path
-    url: str = "sqlite:///register.db"
-    people: dict[str, int] = field(default_factory=lambda: dict(PEOPLE))
-    groups: dict[str, str] = field(default_factory=lambda: dict(GROUPS))
-    service: subprocess.Popen[bytes] | None = None
+    script: Script = field(default_factory=Script)
+    clock: Clock = field(default_factory=Clock)
+    started: bool = False
+    broker: str = "/nowhere"
+
+    # --- cards ----------------------------------------------------------------------------------------
+
+    def card(self, name: str, *, serial: str = "2107731", files: int = 2, large: int = 0, hours_ago: float = 1) -> Path:
+        """A folder with recordings of one recorder, and a large file of so many bytes."""
+        path = self.folder.parent / f"card-{name}"
+        at = datetime.now(UTC) - timedelta(hours=hours_ago)
+        for number in range(files):
+            self._lay(
+                path / f"DCIM/{serial}_012345_{at:%Y%m%d%H%M%S}_{number:04d}.log", media(f"{name} {number}", 5000), at
+            )
+        if large:
+            self._lay(path / f"DCIM/{serial}_012345_{at:%Y%m%d%H%M%S}_9999.log", b"", at)
+            (big,) = path.glob("DCIM/*_9999.log")
+            with big.open("wb") as file:
+                for part in range(large // MIB):
+                    file.write(media(f"{name} {part}", MIB))
+            os.utime(big, (at.timestamp(), at.timestamp()))
+        return path
+
+    @staticmethod
+    def _lay(path: Path, data: bytes, at: datetime) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (at.timestamp(), at.timestamp()))
+
+    # --- the service ----------------------------------------------------------------------------------
+
+    def configure(self, text: str) -> None:
+        """Other docking rules, before the start."""
+        file = self.folder / "dockd.yaml"
+        lines = [
+            line for line in file.read_text(encoding="utf-8").splitlines() if line.split(":")[0] != text.split(":")[0]
+        ]
+        file.write_text("\n".join([*lines, text]) + "\n", encoding="utf-8")
 
     @property
-    def config(self) -> Path:
-        return self.folder / "dockd.yaml"
+    def settings(self) -> Settings:
+        return load_settings(self.folder / "dockd.yaml")
 
     @property
-    def control(self) -> Path:
-        return self.folder / "control"
-
-    def found(self) -> None:
-        """Makes the station as the service's user, whose alone everything is."""
-        self.folder.chmod(0o755)
-        self.config.write_text(STATION_YAML.format(url=self.url, folder=self.folder), encoding="utf-8")
-        self.write_etc()
-        made = (
-            "from dockd.cli.invocation import utc_now\n"
-            "from dockd.register.station import create_station\n"
-            "from dockd.settings import load_settings\n"
-            "import sys, pathlib\n"
-            "create_station(load_settings(pathlib.Path(sys.argv[1])), now=utc_now, actor='dockd').close()\n"
-        )
-        os.chown(self.folder, SERVICE, SERVICE)
-        os.chown(self.config, 0, SERVICE)
-        self.config.chmod(0o644)
-        subprocess.run([*as_user(SERVICE), sys.executable, "-c", made, self.config], check=True, timeout=60, cwd="/")
-        (self.folder / "store").chmod(0o750)
-
-    def write_etc(self) -> None:
-        """The users and groups of the day, as the service sees them."""
-        users = ["root:x:0:0::/root:/bin/sh", f"dockd:x:{SERVICE}:{SERVICE}::/:/bin/false"]
-        users += [f"{name}:x:{uid}:{uid}::/:/bin/sh" for name, uid in self.people.items()]
-        groups = ["root:x:0:", f"dockd:x:{SERVICE}:"]
-        groups += [f"{name}:x:{uid}:" for name, uid in self.people.items()]
-        groups += [f"{group}:x:{4200 + n}:{members}" for n, (group, members) in enumerate(self.groups.items())]
-        for name, lines in (("passwd", users), ("group", groups)):
-            file = self.folder / f"etc-{name}"
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")  # in place: it is bound there
-            file.chmod(0o644)
+    def store(self) -> Path:
+        return self.folder / "store"
 
     def start(self) -> None:
-        """The service runs and answers."""
-        log = (self.folder / "journal").open("ab")
-        self.service = subprocess.Popen(
-            [*self._in_namespace(), *as_user(SERVICE), DOCKD, "-c", self.config, "run"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            start_new_session=True,
+        self.loop = Loop(self.clock)
+        self.crew = Crew(self.loop)
+        self.crew.start()
+        self.visits = Visits(self.script, self.settings, broker=self.broker)
+        around = Surroundings(
+            self.loop, self.settings, lambda: datetime.now(UTC), self.crew, lambda: None, lambda: self.visits.show()
         )
-        log.close()
-        until(lambda: self.control.exists() or self.service is None or self.service.poll() is not None)
-        assert self.service.poll() is None, self.journal()
+        self.visits.start(around)
+        self.visits.begin()
+        self.started = True
 
     def stop(self) -> None:
-        if self.service:
-            self.service.send_signal(signal.SIGTERM)
-            try:
-                self.service.wait(DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                self.service.kill()
-                self.service.wait()
-            self.service = None
+        if not self.started:
+            return
+        self.started = False
+        self.visits.stop()
+        end = time.monotonic() + 20
+        while not self.visits.ended() and time.monotonic() < end:
+            self.loop.turn(0.2)
+        self.crew.close()
+        self.loop.close()
 
-    def journal(self) -> str:
-        return (self.folder / "journal").read_text(encoding="utf-8", errors="replace")
+    def until(self, holds: Callable[[], Any], what: str = "it") -> Any:
+        """Runs the service until ``holds`` gives something."""
+        if not self.started:
+            self.start()
+        end = time.monotonic() + PATIENCE_S
+        while not (found := holds()):
+            assert time.monotonic() < end, f"{what} did not come: {self.visits.show()}"
+            self.loop.turn(0.05)
+        return found
 
-    def command(self, who: str, *words: object, **environ: str) -> tuple[list[str], dict[str, str]]:
-        """What ``who`` types, and his environment."""
-        uid = 0 if who == "root" else self.people[who]
-        surroundings = {"PATH": os.environ["PATH"], "LANG": "en_US.UTF-8", "DOCKD_CONFIG": str(self.config), **environ}
-        argv = [*self._in_namespace(), *as_user(uid), str(DOCKD), *(str(word) for word in words)]
-        return argv, surroundings
+    def bay(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.visits.show()["bays"] if row["bay"] == name)
 
-    def type(self, who: str, *words: object, cwd: Path | str = "/", **environ: str) -> subprocess.CompletedProcess[str]:
-        """The command, ended."""
-        argv, surroundings = self.command(who, *words, **environ)
-        return subprocess.run(
-            argv, env=surroundings, cwd=cwd, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    def until_state(self, bay: str, *states: str) -> dict[str, Any]:
+        self.until(lambda: self.bay(bay)["state"] in states, f"{bay} {states}")
+        return self.bay(bay)
+
+    def until_copying(self, bay: str) -> dict[str, Any]:
+        """Until bytes of the bay's card have been proven in the store, or at least written."""
+        return self.until(
+            lambda: self.bay(bay)["state"] == "copying" and self.bay(bay)["bytes_done"] > MIB and self.bay(bay)
         )
 
-    def begin(self, who: str, *words: object, stdout: Any = subprocess.PIPE) -> subprocess.Popen[bytes]:
-        """The command, under way."""
-        argv, surroundings = self.command(who, *words)
-        return subprocess.Popen(
-            argv, env=surroundings, cwd="/", stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE
-        )
+    def until_quiet(self) -> None:
+        """Until no worker is left."""
+        self.until(lambda: not self.crew.size, "quiet")
 
-    def desk(self, who: str) -> Path:
-        """A folder of ``who``'s that nobody else may look into."""
-        folder = self.folder / f"desk-{who}"
-        if not folder.exists():
-            folder.mkdir(mode=0o700)
-            os.chown(folder, self.people[who], self.people[who])
-        return folder
+    # --- what is true afterwards ------------------------------------------------------------------------
 
-    def paper(self, who: str, name: str, text: str) -> Path:
-        """A file on the desk that only its owner may read."""
-        file = self.desk(who) / name
-        file.write_text(text, encoding="utf-8")
-        file.chmod(0o600)
-        os.chown(file, self.people[who], self.people[who])
-        return file
+    def station(self) -> Station:
+        return open_station(self.settings, now=lambda: datetime.now(UTC), actor="person:tester")
 
-    def _in_namespace(self) -> Sequence[str]:
-        binds = " && ".join(f"mount --bind {self.folder}/etc-{name} /etc/{name}" for name in ("passwd", "group"))
-        return "unshare", "--mount", "--", "sh", "-c", f'{binds} && exec "$@"', "sh"
+    def shown(self) -> list[dict[str, Any]]:
+        """All visits, oldest first."""
+        station = self.station()
+        try:
+            with station.register.read() as session:
+                rows = visits.list_visits(session, limit=100, zone=station.zone)
+                found = [visits.show_visit(session, row["visit_id"], zone=station.zone) for row in reversed(rows)]
+                return [one for one in found if one]
+        finally:
+            station.close()
 
+    def alerts(self) -> list[tuple[str, dict[str, Any]]]:
+        station = self.station()
+        try:
+            with station.register.read() as session:
+                return [(one.kind, dict(one.facts)) for one in alerts.list_alerts(session, open_only=True)]
+        finally:
+            station.close()
 
-def as_user(uid: int) -> Sequence[str]:
-    """A command's beginning that makes it ``uid``'s; root is itself."""
-    return () if uid == 0 else ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--")
+    def kinds(self) -> set[str]:
+        return {kind for kind, _facts in self.alerts()}
 
-
-def people_can_work() -> bool:
-    """Whether this machine lets us be several people."""
-    if os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("unshare", "setpriv")):
-        return False
-    tried = subprocess.run(
-        ["unshare", "--mount", "--", *as_user(SERVICE), DOCKD, "--version"], capture_output=True, cwd="/", timeout=60
-    )
-    return tried.returncode == 0
-
-
-@contextlib.contextmanager
-def opened(url: str = "sqlite:///register.db") -> Iterator[Office]:
-    """An office with a founded station whose service does not run yet."""
-    if not people_can_work():
-        pytest.skip("needs root, and a Python that other users may run")
-    folder = Path(tempfile.mkdtemp(prefix="dockd-office-", dir="/tmp"))
-    office = Office(folder, url)
-    try:
-        office.found()
-        yield office
-    finally:
-        office.stop()
-        shutil.rmtree(folder)
+    def require_stored(self, card: Path, shown: dict[str, Any]) -> None:
+        """Every file of the card lies in the store, byte for byte, under its one visit."""
+        files = {str(path.relative_to(card)): path for path in card.rglob("*") if path.is_file()}
+        places = {file["path"]: file["location"] for file in shown["files"]}
+        assert set(files) <= set(places)
+        for name, path in files.items():
+            assert (self.store / places[name]).read_bytes() == path.read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import disks
 import pytest
-from conftest import MIB, Office
+from office import MIB, Office
 
 from dockd.broker.wire import OpenCard, granted_packet, read_request, refused_packet
 from dockd.errors import CardMountedElsewhere

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MIB, Office
+from office import MIB, Office
 
 from dockd.errors import ServiceNotRunning
 from dockd.service import teller

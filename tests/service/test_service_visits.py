@@ -9,8 +9,8 @@ from pathlib import Path
 
 import disks
 import pytest
-from conftest import MIB, Office
 from faultfs import Fault, faulty_card
+from office import MIB, Office
 
 
 def workers(office: Office) -> list[int]:
