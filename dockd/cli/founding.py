@@ -21,6 +21,7 @@ from string import Template
 
 from dockd.errors import BadValue, ConfigInvalid, ConfigUnreadable, NotEmpty, StationExists, store_error
 from dockd.locale import Language, _
+from dockd.register import disk
 from dockd.settings import Settings, load_settings, parse_settings
 
 FOLDER_MODE = 0o750
@@ -133,13 +134,13 @@ def _is_ours(name: str) -> bool:
 @contextmanager
 def _at_work_in(folder: Path) -> Iterator[None]:
     """Hold ``folder`` against a second founding at the same time."""
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    disk.make_folders(str(folder))  # the name of a new folder is on the medium: all else hangs on it
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _refuse_taken(folder)
         yield
-        os.fsync(held)
+        os.fsync(held)  # a station is promised: the name of its configuration
     except BlockingIOError:
         raise NotEmpty(path=folder) from None
     finally:
@@ -163,7 +164,7 @@ def _write(path: Path, text: str) -> None:
     with open(handle, "w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
-        os.fsync(stream.fileno())
+        os.fsync(stream.fileno())  # the configuration's name promises whole bytes
 
 
 def _clear(folder: Path) -> None:

@@ -325,7 +325,7 @@ def _create_file(path: str) -> None:
     os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, disk.FILE_MODE))
     try:
         _upgrade_sqlite(temp, WAIT_S)
-        disk.sync_file(temp)
+        disk.sync_file(temp)  # a register's name promises a whole one
         disk.give_name(temp, path)
     except FileExistsError:
         raise StationExists(path=path) from None
@@ -394,6 +394,7 @@ def copy_sqlite(path: str, backup: str) -> None:
         source.execute("VACUUM INTO ?", (backup,))
     finally:
         source.close()
+    # An upgrade begins only where the way back is on the medium: the backup's bytes and its name.
     disk.sync_file(backup)
     disk.sync_folder(os.path.dirname(backup))
 

@@ -48,6 +48,8 @@ FOOTAGE = (".dat", ".mp4")
 """The extensions of what tests lay on cards."""
 
 Tell = Callable[[str], None]
+Promise = Callable[[Image, set[str], Path], Iterator[str]]
+"""What is not so although it was promised: of an image, given what was said, with a folder to work in."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Left:
 class Scene:
     """A station as it is before a visit, the card that is docked, and what is done: a visit, or ``program``.
 
-    ``trouble`` is what happens during the recorded run.
+    ``trouble`` is what happens during the recorded run; ``promise`` is what a program promises that is no visit.
     """
 
     folder: Path
@@ -79,6 +81,7 @@ class Scene:
     at: datetime = DOCKED
     program: Callable[[Scene, Path, Tell, Passed], None] | None = None
     trouble: type[Trouble] | None = None
+    promise: Promise | None = None
 
     # --- the card ------------------------------------------------------------------------------------
 
@@ -157,6 +160,8 @@ class Scene:
 
     def broken(self, image: Image, said: Iterable[str] = ()) -> list[str]:
         """What is durable (or was said before the cut) and is not so, save what was not so before the run."""
+        if self.promise:
+            return sorted(self.promise(image, set(said), self.folder))
         return sorted(set(broken_promises(image, self.truth(), set(said), self.folder)) - self._broken_before)
 
     def recover(self, image: Image) -> Left | DockdError:
@@ -305,6 +310,14 @@ def stray_card(scene: Scene) -> Scene:
     return scene
 
 
+def changed_card(scene: Scene) -> Scene:
+    """A visit was killed in the middle of a file, which was written anew before the card came back."""
+    long_card(scene)
+    in_child(lambda: visit(scene, scene.station, _silence, killer(Step.MARK_KEPT, 1)))
+    scene.lay("DCIM/101/LONG.dat", 160_000, mtime_ns=MTIME + 10**9)
+    return scene
+
+
 def mirror_anew(scene: Scene) -> Scene:
     """The same where the store has no mirror."""
     shutil.rmtree(scene.station / "store/ledger/S1")
@@ -449,7 +462,7 @@ def in_child(life: Callable[[], Any]) -> tuple[int, Any]:
 
 def broken_promises(image: Image, card: dict[str, str], said: set[str], folder: Path) -> Iterator[str]:
     """What the durable register (or the program, before the cut) promises, and the durable store does not keep."""
-    with _register(image, folder) as register:
+    with register_of(image, folder) as register:
         asked = _Asked(image, register)
         yield from asked.of_footage()
         yield from asked.of_temps()
@@ -459,14 +472,14 @@ def broken_promises(image: Image, card: dict[str, str], said: set[str], folder: 
 
 
 @contextlib.contextmanager
-def _register(image: Image, folder: Path) -> Iterator[sqlite3.Connection]:
-    """The register of an image, as SQLite recovers it."""
+def register_of(image: Image, folder: Path, file: str = "register.db") -> Iterator[sqlite3.Connection]:
+    """A register of an image, as SQLite recovers it."""
     place = folder / "asked"
     place.mkdir()
     try:
-        for name in ("register.db", "register.db-wal"):
-            if name in image.files:
-                (place / name).write_bytes(image.files[name].data)
+        for suffix in ("", "-wal"):
+            if file + suffix in image.files:
+                (place / f"register.db{suffix}").write_bytes(image.files[file + suffix].data)
         with contextlib.closing(sqlite3.connect(place / "register.db")) as register:
             register.row_factory = sqlite3.Row
             yield register
@@ -531,6 +544,8 @@ class _Asked:
         query = "SELECT json_extract(line, '$.data.quarantined') FROM event WHERE kind = 'visit.recovered'"
         for (places,) in self._rows(query):
             yield from (f"{place} was told and is gone" for place in json.loads(places) if self._data(place) is None)
+        query = query.replace("visit.recovered", "visit.temp_set_aside")
+        yield from (f"{row[0]} was told and is gone" for row in self._rows(query) if self._data(row[0]) is None)
 
     def of_companions(self) -> Iterator[str]:
         """Sidecars, manifests and listings that the register names."""

@@ -849,6 +849,7 @@ def stale(mutant: Mutant) -> str:
 def _exists(test: str) -> bool:
     file, _, name = test.partition("::")
     path = ROOT / file
+    name = name.partition("[")[0]
     return path.exists() and (not name or f"def {name}(" in path.read_text(encoding="utf-8"))
 
 

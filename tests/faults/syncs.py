@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import dockd
+
+CODE = Path(dockd.__file__).parent
 
 LEFT_OUT = "left out"
 _PLUMBING = ("offload.durable", "register.disk", "export.atomic")
@@ -27,6 +33,46 @@ def place_of(frame: FrameType | None) -> str:
             inner = f" > {function}"
         frame = frame.f_back
     return inner
+
+
+_CHECKING = "cli.checks"
+"""What is synced there is a trial, and removed again."""
+
+
+def in_source() -> set[str]:
+    """Every place of the code under test that syncs, as ``place_of`` names it (without saying file or folder)."""
+    trees = {_room(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(CODE.rglob("*.py"))}
+    plumbing = set().union(*(_syncing(trees[room]) for room in _PLUMBING))
+    found = set()
+    for room, tree in trees.items():
+        if room in _PLUMBING or room == _CHECKING:
+            continue
+        for name, body in _functions(tree):
+            calls = _calls(body)
+            found |= {f"{room}.{name}" for call in calls if call in ("fsync", "fdatasync")}
+            found |= {f"{room}.{name} > {call}" for call in calls & plumbing}
+    return found
+
+
+def _room(path: Path) -> str:
+    return ".".join(path.relative_to(CODE).with_suffix("").parts)
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    return ((node.name, node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def _calls(body: ast.FunctionDef) -> set[str]:
+    called = (node.func for node in ast.walk(body) if isinstance(node, ast.Call))
+    return {func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in called}
+
+
+def _syncing(tree: ast.Module) -> set[str]:
+    """The module's functions that sync, themselves or by another of them (or by a method)."""
+    found, functions = {"fsync", "fdatasync"}, dict(_functions(tree))
+    while more := {name for name, body in functions.items() if _calls(body) & found} - found:
+        found |= more
+    return found & {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def on_each_sync(decide: Callable[[str], bool]) -> None:
@@ -56,7 +102,7 @@ def leave_out(places: Collection[str], tell: Callable[[str], None]) -> None:
 
 
 def weaken_register(level: str) -> None:
-    """SQLite's ``synchronous`` is ``level`` whatever the code asks for."""
+    """SQLite's ``synchronous`` is ``level`` whatever the code asks for, or does not ask for."""
     real = sqlite3.connect
 
     class Weak(sqlite3.Connection):
@@ -64,6 +110,8 @@ def weaken_register(level: str) -> None:
             return super().execute(f"PRAGMA synchronous={level}" if "PRAGMA synchronous" in sql else sql, *said)
 
     def connect(*said: Any, **named: Any) -> sqlite3.Connection:
-        return real(*said, **named | {"factory": Weak})
+        connection = real(*said, **named | {"factory": Weak})
+        connection.execute("PRAGMA synchronous")
+        return connection
 
     sqlite3.connect = connect  # type: ignore[assignment]

@@ -103,6 +103,6 @@ def cut_torn(folder: str, torn: Torn, aside: str) -> None:
         end = os.fstat(fd).st_size - len(torn.raw)
         if end >= 0 and os.pread(fd, len(torn.raw), end) == torn.raw:
             os.ftruncate(fd, end)
-            os.fsync(fd)
+            os.fsync(fd)  # the new register promises a mirror that ends with a whole line
     finally:
         os.close(fd)

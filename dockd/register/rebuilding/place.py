@@ -122,7 +122,7 @@ def _move_aside(path: str, aside: str) -> None:
     for suffix in _BESIDE:
         if os.path.lexists(path + suffix):
             os.rename(path + suffix, aside + suffix)
-    disk.sync_folder(os.path.dirname(path))
+    disk.sync_folder(os.path.dirname(path))  # "never deleted" promises the name that it is kept under
 
 
 def _settle(temp: str) -> None:
@@ -134,7 +134,7 @@ def _settle(temp: str) -> None:
         connection.close()
     if os.path.exists(f"{temp}-wal"):
         raise StoreFailing(path=temp, reason="its log could not be written into it")
-    disk.sync_file(temp)
+    disk.sync_file(temp)  # the register's name promises a whole one
 
 
 def _remove(temp: str) -> None:
