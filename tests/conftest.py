@@ -68,12 +68,10 @@ class Result:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Suites that take minutes have commands of their own: faults ``.ci/full``, guests ``.ci/vm``."""
+    """What runs in guests has a command of its own: ``.ci/vm``."""
     for item in items:
         if item.path.parent.name == "vm":
             item.add_marker(pytest.mark.vm)
-        if item.path.parent.name == "faults":
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

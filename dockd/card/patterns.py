@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -24,6 +25,7 @@ class PatternRefused(ValueError):
     """Why a pattern is not taken, in words for the profile's author."""
 
 
+@lru_cache(maxsize=4096)  # every visit asks for all profiles anew; their patterns stay the same
 def compile_pattern(text: str) -> re.Pattern[str]:
     """The compiled pattern: ASCII classes, letter case ignored. Raises PatternRefused."""
     if len(text) > MAX_PATTERN:

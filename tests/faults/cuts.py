@@ -29,6 +29,7 @@ from dock import MTIME, killer, make_station, open_dock, sha256
 from forgetful import Disk, Manner, Trace, forgetful, say
 from medium import Fate, Image
 
+from dockd.card.profile import load_profiles
 from dockd.errors import DockdError
 from dockd.offload import pipeline, reader
 from dockd.offload.audit import audit_store
@@ -234,6 +235,7 @@ def make_scene(folder: Path, lay: Callable[[Scene], Scene]) -> Scene:
 
     The station was made a month ago, so that its next visit begins a new file of the ledger's mirror.
     """
+    load_profiles(None)  # once, and not in every child
     folder.mkdir()
     make_station(folder / "station", now=lambda: DOCKED - timedelta(days=31))
     scene = Scene(folder, folder / "station", folder / "card")
@@ -462,8 +464,8 @@ def in_child(life: Callable[[], Any]) -> tuple[int, Any]:
 
 def broken_promises(image: Image, card: dict[str, str], said: set[str], folder: Path) -> Iterator[str]:
     """What the durable register (or the program, before the cut) promises, and the durable store does not keep."""
-    with register_of(image, folder) as register:
-        asked = _Asked(image, register)
+    with register_of(image, folder) as ask:
+        asked = _Asked(image, ask)
         yield from asked.of_footage()
         yield from asked.of_temps()
         yield from asked.of_companions()
@@ -471,17 +473,37 @@ def broken_promises(image: Image, card: dict[str, str], said: set[str], folder: 
         yield from asked.of_safe(card, "safe" in said)
 
 
+Ask = Callable[[str], list[sqlite3.Row]]
+_answers: dict[str, dict[str, list[sqlite3.Row]]] = {}
+"""What registers answered, by their bytes: most cuts leave the same one."""
+
+
 @contextlib.contextmanager
-def register_of(image: Image, folder: Path, file: str = "register.db") -> Iterator[sqlite3.Connection]:
-    """A register of an image, as SQLite recovers it."""
-    place = folder / "asked"
+def register_of(image: Image, folder: Path, file: str = "register.db") -> Iterator[Ask]:
+    """Queries to a register of an image, as SQLite recovers it. Raises sqlite3.DatabaseError."""
+    found = {suffix: image.files[file + suffix].data for suffix in ("", "-wal") if file + suffix in image.files}
+    known = _answers.setdefault(sha256(b"".join(b"%d " % len(data) + data for data in found.values())), {})
+    with contextlib.ExitStack() as opened:
+        register: list[sqlite3.Connection] = []
+
+        def ask(query: str) -> list[sqlite3.Row]:
+            if query not in known:
+                register[:] = register or [opened.enter_context(_opened(found, folder / "asked"))]
+                known[query] = register[0].execute(query).fetchall()
+            return known[query]
+
+        yield ask
+
+
+@contextlib.contextmanager
+def _opened(found: dict[str, bytes], place: Path) -> Iterator[sqlite3.Connection]:
     place.mkdir()
     try:
-        for suffix in ("", "-wal"):
-            if file + suffix in image.files:
-                (place / f"register.db{suffix}").write_bytes(image.files[file + suffix].data)
+        for suffix, data in found.items():
+            (place / f"register.db{suffix}").write_bytes(data)
         with contextlib.closing(sqlite3.connect(place / "register.db")) as register:
             register.row_factory = sqlite3.Row
+            register.execute("PRAGMA synchronous=OFF")
             yield register
     finally:
         shutil.rmtree(place)
@@ -490,10 +512,7 @@ def register_of(image: Image, folder: Path, file: str = "register.db") -> Iterat
 @dataclass(frozen=True)
 class _Asked:
     image: Image
-    register: sqlite3.Connection
-
-    def _rows(self, query: str) -> list[sqlite3.Row]:
-        return self.register.execute(query).fetchall()
+    _rows: Ask
 
     def _data(self, place: str | None) -> bytes | None:
         leaf = self.image.files.get(f"store/{place}")

@@ -20,6 +20,7 @@ from dock import open_dock
 from medium import Image
 
 from dockd.cli.founding import Place, found_station, station_text
+from dockd.cli.installing import CONTROL, configure
 from dockd.export.inventory import Inventory, export_inventory
 from dockd.offload.steps import Passed
 from dockd.register.session import migrate_register
@@ -48,8 +49,8 @@ def making(lay: Callable[[Scene], object], program: Callable[[Path], object], pr
 
 def rows(image: Image, folder: Path, query: str, *, file: str = "register.db") -> list[tuple[object, ...]]:
     """What a register of an image answers; nothing where it cannot be read."""
-    with register_of(image, folder, file) as register, contextlib.suppress(sqlite3.DatabaseError):
-        return [tuple(row) for row in register.execute(query)]
+    with register_of(image, folder, file) as ask, contextlib.suppress(sqlite3.DatabaseError):
+        return [tuple(row) for row in ask(query)]
     return []
 
 
@@ -104,6 +105,16 @@ def founded_apart(image: Image, said: set[str], folder: Path) -> Iterator[str]:
         yield from without_station(image, folder, f"{NEW}/apart/register.db")
     if marker is None and "returned" in said:
         yield "the new station's store has no marker"
+
+
+def an_installed_configuration(folder: Path) -> None:
+    configure(folder / "installed.yaml", [])
+
+
+def configured(image: Image, said: set[str], folder: Path) -> Iterator[str]:
+    """It is never made again once its name is there."""
+    if data_at(image, "installed.yaml") not in (None, station_text(Place(control=CONTROL)).encode()):
+        yield "the configuration is half"
 
 
 def without_station(image: Image, folder: Path, register: str) -> Iterator[str]:
@@ -250,6 +261,7 @@ FILES = 4
 """How many recordings ``short_card`` has."""
 
 founding = making(lambda _: None, a_new_station, founded)
+installing = making(lambda _: None, an_installed_configuration, configured)
 founding_apart = making(new_folders, a_station_with_its_register_apart, founded_apart)
 rebuilding = making(damaged, a_rebuilt_register, rebuilt)
 rebuilding_torn = making(lost_and_torn, a_rebuilt_register, rebuilt_from_torn)

@@ -35,8 +35,8 @@ def place_of(frame: FrameType | None) -> str:
     return inner
 
 
-_CHECKING = "cli.checks"
-"""What is synced there is a trial, and removed again."""
+_TRIALS = ("cli.checks", "service.storecheck")
+"""What is synced there is removed again."""
 
 
 def in_source() -> set[str]:
@@ -45,7 +45,7 @@ def in_source() -> set[str]:
     plumbing = set().union(*(_syncing(trees[room]) for room in _PLUMBING))
     found = set()
     for room, tree in trees.items():
-        if room in _PLUMBING or room == _CHECKING:
+        if room in (*_PLUMBING, *_TRIALS):
             continue
         for name, body in _functions(tree):
             calls = _calls(body)
@@ -101,17 +101,19 @@ def leave_out(places: Collection[str], tell: Callable[[str], None]) -> None:
     on_each_sync(decide)
 
 
-def weaken_register(level: str) -> None:
-    """SQLite's ``synchronous`` is ``level`` whatever the code asks for, or does not ask for."""
+def weaken_register(level: str, *, asked: bool = True, unasked: bool = False) -> None:
+    """SQLite's ``synchronous`` is ``level`` where the code asks for another, or also where it asks for none."""
     real = sqlite3.connect
 
     class Weak(sqlite3.Connection):
         def execute(self, sql: str, *said: Any) -> sqlite3.Cursor:
-            return super().execute(f"PRAGMA synchronous={level}" if "PRAGMA synchronous" in sql else sql, *said)
+            weak = asked and "PRAGMA synchronous" in sql
+            return super().execute(f"PRAGMA synchronous={level}" if weak else sql, *said)
 
     def connect(*said: Any, **named: Any) -> sqlite3.Connection:
         connection = real(*said, **named | {"factory": Weak})
-        connection.execute("PRAGMA synchronous")
+        if unasked:
+            connection.execute(f"PRAGMA synchronous={level}")
         return connection
 
     sqlite3.connect = connect  # type: ignore[assignment]
