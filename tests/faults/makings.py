@@ -11,18 +11,23 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from cuts import DOCKED, Promise, Scene, Tell, register_of, sha256, short_card
 from dock import open_dock
 from medium import Image
 
+from dockd.alert.channels import spool
 from dockd.cli.founding import Place, found_station, station_text
 from dockd.cli.installing import CONTROL, configure
 from dockd.export.inventory import Inventory, export_inventory
+from dockd.offload.remains import clear_quarantine
 from dockd.offload.steps import Passed
+from dockd.register.backup import back_up
 from dockd.register.session import migrate_register
 from dockd.register.station import create_station
 from dockd.settings import load_settings
@@ -255,6 +260,73 @@ def upgraded(image: Image, said: set[str], folder: Path) -> Iterator[str]:
         yield "the upgrade is not durable"
 
 
+# --- copies of the register, old remains, messages ---------------------------------------------------------------
+
+
+def configured_with(scene: Scene, store: str = "", more: str = "") -> Scene:
+    file = scene.station / "dockd.yaml"
+    text = file.read_text(encoding="utf-8").replace("reserve: 0", f"reserve: 0, {store}") + more
+    file.write_text(text, encoding="utf-8")
+    return scene
+
+
+def with_copies(scene: Scene) -> None:
+    configured_with(scene, more="backup: {folder: copies, keep: 3}\n")
+
+
+def a_copied_register(folder: Path) -> None:
+    dock = open_dock(folder, folder.with_name("card"), now=lambda: NOW)
+    with contextlib.closing(dock.station):
+        assert back_up(dock.station)
+
+
+def copied(image: Image, said: set[str], folder: Path) -> Iterator[str]:
+    names = [path for path in image.files if path.startswith("copies/") and path.endswith(".db")]
+    if any(not rows(image, folder, "SELECT * FROM station", file=path) for path in names):
+        yield "the copy of the register is half"
+    if "returned" in said and not names:
+        yield "the copy of the register is gone"
+
+
+REMAINS = "store/.dockd/quarantine/S1-20261123-000099-00001.dat.part"
+
+
+def with_old_remains(scene: Scene) -> None:
+    (scene.station / REMAINS).parent.mkdir()
+    (scene.station / REMAINS).write_bytes(b"whose")
+
+
+def old_remains_cleared(folder: Path) -> None:
+    at = datetime.now(UTC) + timedelta(days=10)
+    dock = open_dock(folder, folder.with_name("card"), now=lambda: at)
+    with contextlib.closing(dock.station):
+        assert clear_quarantine(dock.station) == 1
+
+
+def cleared(image: Image, said: set[str], folder: Path) -> Iterator[str]:
+    told = rows(image, folder, "SELECT seq FROM event WHERE kind = 'quarantine.removed'")
+    if REMAINS not in image.files and not told:
+        yield "remains are gone and the ledger does not tell"
+    if REMAINS in image.files and "returned" in said:
+        yield "what was removed is back"
+
+
+def a_message(folder: Path) -> None:
+    row = dict.fromkeys(spool.COLUMNS, "text") | {"station_no": "S1", "message_id": 7}
+    channel: Any = SimpleNamespace(folder=folder / "spool", format="json")
+    parcel: Any = SimpleNamespace(rows=[row])
+    spool.send(channel, parcel, NOW)
+
+
+def spooled(image: Image, said: set[str], _: Path) -> Iterator[str]:
+    """Whoever watches the folder takes what has its name."""
+    message = data_at(image, "spool/S1-00000007.json")
+    if message is not None and json_of(message).get("message_id") != 7:
+        yield "the message is half"
+    if message is None and "returned" in said:
+        yield "the message is gone"
+
+
 # --- all of them ---------------------------------------------------------------------------------------------------
 
 FILES = 4
@@ -266,4 +338,9 @@ founding_apart = making(new_folders, a_station_with_its_register_apart, founded_
 rebuilding = making(damaged, a_rebuilt_register, rebuilt)
 rebuilding_torn = making(lost_and_torn, a_rebuilt_register, rebuilt_from_torn)
 exporting = making(with_an_older_export, an_inventory, exported)
+backing_up = making(with_copies, a_copied_register, copied)
+clearing = making(
+    lambda scene: with_old_remains(configured_with(scene, "quarantine_days: 5")), old_remains_cleared, cleared
+)
+spooling = making(lambda _: None, a_message, spooled)
 upgrading = making(of_an_older_dockd, an_upgraded_register, upgraded)

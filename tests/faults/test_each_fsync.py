@@ -316,19 +316,53 @@ FOUND = (
     ),
     Row("cli.installing.configure", "an installed configuration's bytes", makings.installing, "configuration is half"),
     Row(
-        "register.session._back_up > sync_file",
+        "register.session.copy_sqlite > sync_file",
         "a backup's bytes",
         makings.upgrading,
         "without a backup",
         weak="unasked",
     ),
     Row(
-        "register.session._back_up > sync_folder (folder)",
+        "register.session.copy_sqlite > sync_folder (folder)",
         "its name",
         makings.upgrading,
         "without a backup",
         weak="all",
     ),
+    Row(
+        "register.backup.back_up > make_folders (folder)",
+        "the folder of copies of the register",
+        makings.backing_up,
+        "copy of the register is gone",
+    ),
+    Row(
+        "register.backup.back_up > sync_file",
+        "a copy's bytes",
+        makings.backing_up,
+        "copy of the register is half",
+        ("register.session.copy_sqlite > sync_file",),
+        weak="all",
+    ),
+    Row(
+        "register.backup.back_up > give_name (folder)",
+        "its name",
+        makings.backing_up,
+        "copy of the register is gone",
+    ),
+    Row(
+        "offload.remains.clear_quarantine > remove_durably (folder)",
+        "what the ledger calls removed does not come back",
+        makings.clearing,
+        "removed is back",
+    ),
+    Row(
+        "alert.channels.spool.send > make_folders (folder)",
+        "the folder of messages",
+        makings.spooling,
+        "message is gone",
+    ),
+    Row("alert.channels.spool._write > write_new", "a message's bytes", makings.spooling, "message is half"),
+    Row("alert.channels.spool._write > sync_folder (folder)", "its name", makings.spooling, "message is gone"),
 )
 
 NOT_NEEDED = {
@@ -347,7 +381,7 @@ NOT_NEEDED = {
             "",
         ),
         Row(
-            "offload.recover._still_equal",
+            "offload.recover._is_still_equal",
             "none: a row that says verified is younger than the fsync of its temp. It keeps the read-back honest",
             cuts.short_card,
             "",
