@@ -627,6 +627,28 @@ def _more_than_ids(rules: tuple[Unlock, ...]) -> tuple[Unlock, ...]:
     return rules
 
 
+class Delivered(Section):
+    """A folder that a dock of another kind fills by a share. ``whole``: it is one recorder's, not one a subfolder."""
+
+    path: FilePath = Field(description=N_("a folder, absolute or relative to this file"))
+    whole: bool = Field(False, description=N_("true or false"))
+
+
+class Folders(Section):
+    """Folders that others fill. ``imports`` None: tables are imported by people only."""
+
+    deliveries: dict[Text, Delivered] = Field({}, description=N_("folders by name, each with its path"))
+    imports: Annotated[Path | None, PlainValidator(_absolute_or_none)] = Field(
+        None, description=N_('a folder, absolute or relative to this file, or "" for none')
+    )
+    settle: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=1))] = Field(
+        timedelta(seconds=30), description=N_("a length of time between 1s and 1h, such as 30s")
+    )
+    rescan: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = Field(
+        timedelta(minutes=5), description=N_("a length of time between 1s and 1d, such as 5m")
+    )
+
+
 class Schedule(Section):
     """How often the station looks after itself. Everything is caught up after it was switched off."""
 
@@ -705,6 +727,7 @@ class Document(Section):
             "a list of commands, each with profile, vendor, product, one of serial, maker, name, and command"
         ),
     )
+    folders: Folders = Field(description=N_("keys with values, indented below"))
     schedule: Schedule = Field(description=N_("keys with values, indented below"))
     backup: Backup = Field(description=N_("keys with values, indented below"))
     service: Service = Field(description=N_("keys with values, indented below"))
@@ -740,6 +763,7 @@ class Settings:
     verify: Verify
     docking: Docking
     unlock: tuple[Unlock, ...]
+    folders: Folders
     schedule: Schedule
     backup: Backup
     service: Service
@@ -927,6 +951,10 @@ def _places(settings: Settings) -> Iterator[tuple[Keys, Path]]:
     yield ("profiles", "folder"), settings.profiles.folder
     yield ("inventory", "path"), settings.inventory.path
     yield ("backup", "folder"), settings.backup.folder
+    for name, delivered in settings.folders.deliveries.items():
+        yield ("folders", "deliveries", name, "path"), delivered.path
+    if settings.folders.imports:
+        yield ("folders", "imports"), settings.folders.imports
     if settings.tags.matters:
         yield ("tags", "matters"), settings.tags.matters
     for i, export in enumerate(settings.exports):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dockd.errors import ImportRejected
 from dockd.locale import _
@@ -19,7 +19,25 @@ def tell_import(report: ImportReport, *, strict: bool, as_json: bool) -> None:
     from dockd.cli.output import print_summary, say
 
     counts = report.counts
-    summary = {
+    summary = summary_of(report, strict=strict)
+    lines = (
+        (_("lines read"), report.lines),
+        (_("added"), counts.added),
+        (_("changed"), counts.changed),
+        (_("unchanged"), counts.unchanged),
+        (_("lines not taken"), len(report.bad)),
+    )
+    print_summary(summary, lines, as_json=as_json)
+    for note in notes_of(report):
+        say(note)
+    if report.bad:
+        raise ImportRejected(file=report.file, bad=len(report.bad), lines=report.lines)
+
+
+def summary_of(report: ImportReport, *, strict: bool) -> dict[str, Any]:
+    """The whole report as ``--json`` prints it."""
+    counts = report.counts
+    return {
         "file": report.file,
         "strict": strict,
         "lines": report.lines,
@@ -30,21 +48,10 @@ def tell_import(report: ImportReport, *, strict: bool, as_json: bool) -> None:
         "ignored_columns": list(report.ignored_columns),
         "unknown_officers": list(report.unknown_officers),
     }
-    lines = (
-        (_("lines read"), report.lines),
-        (_("added"), counts.added),
-        (_("changed"), counts.changed),
-        (_("unchanged"), counts.unchanged),
-        (_("lines not taken"), len(report.bad)),
-    )
-    print_summary(summary, lines, as_json=as_json)
-    for note in _notes(report):
-        say(note)
-    if report.bad:
-        raise ImportRejected(file=report.file, bad=len(report.bad), lines=report.lines)
 
 
-def _notes(report: ImportReport) -> list[str]:
+def notes_of(report: ImportReport) -> list[str]:
+    """What a person should read of it: columns and numbers that are unknown, and every line that was not taken."""
     notes = []
     if report.ignored_columns:
         notes.append(

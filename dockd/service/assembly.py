@@ -10,9 +10,11 @@ from dockd.broker.wire import SOCKET
 from dockd.service.control import Control
 from dockd.service.crew import Crew
 from dockd.service.foundation import Foundation
+from dockd.service.hot import HotFolders
 from dockd.service.loop import Loop
 from dockd.service.notify import Herald
 from dockd.service.parts import Part
+from dockd.service.rereading import Rereading
 from dockd.service.schedule import Schedule
 from dockd.service.supervisor import Supervisor
 from dockd.service.teller import Teller
@@ -53,4 +55,10 @@ def assemble(
 def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
     """The parts that ``settings`` ask for."""
     visits = Visits(source, settings, broker=broker)
-    return [Foundation(visits.begin), visits, Schedule(), Control()]
+    folders = HotFolders()
+
+    def begin() -> None:
+        visits.begin()
+        folders.begin()
+
+    return [Foundation(begin), visits, folders, Schedule(), Rereading(), Control()]

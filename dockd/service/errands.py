@@ -72,6 +72,24 @@ class Alarm:
         station.mirror_ledger()
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The fact that ended a matter: its alert, if one stands, is closed."""
+
+    settings: Settings
+    kind: str
+    about: str
+
+    def __call__(self, send: Send, lifeline: Lifeline, fds: tuple[int, ...]) -> None:
+        _at(self.settings, self._settle)
+
+    def _settle(self, station: Station) -> None:
+        with station.register.write() as session:
+            alerts.settle_alert(
+                session, station_no=station.station_no, kind=self.kind, about=self.about, note="done", at=station.now()
+            )
+
+
 def _at(settings: Settings, act: Callable[[Station], Answer]) -> Answer:
     station = open_station(settings, now=utc_now, actor="dockd")
     try:
