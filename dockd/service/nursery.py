@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -59,8 +60,14 @@ def _live(orders: socket.socket, warm: Sequence[str]) -> None:
 
 
 def _keep_only(fd: int) -> None:
+    """Only the standard streams and ``fd`` stay open, and only they are written to.
+
+    A stream that somebody had put in the place of one (a test's capture) would go on writing to its number,
+    which the register may have by then.
+    """
     os.closerange(3, fd)
     os.closerange(fd + 1, MOST_FDS)
+    sys.stdout, sys.stderr = (os.fdopen(n, "w", encoding="utf-8", buffering=1, closefd=False) for n in (1, 2))
 
 
 class _Nursery:
