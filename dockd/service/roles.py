@@ -62,7 +62,8 @@ TABLE: Mapping[str, frozenset[Role]] = {
             "check", "status", "mounts", "identify", "stats",
             "recorder list", "recorder show", "recorder due", "officer list", "officer show",
             "case list", "case show", "matter list", "exception list",
-            "visit list", "visit show", "record list", "record show", "record history", "alert list",
+            "visit list", "visit show", "record list", "record show", "record history", "alert list", "alert outbox",
+            "alert report",
             "matter list", "inventory export FILE", "register export", "ledger verify", "ledger head",
         )),
         (DAILY, (
@@ -76,7 +77,7 @@ TABLE: Mapping[str, frozenset[Role]] = {
             "exception confirm",
         )),
         # "view build": it writes where its caller says, with the rights of the service
-        (RUNNING, ("check --migrate", "rebuild", "view build")),
+        (RUNNING, ("check --migrate", "rebuild", "view build", "alert send", "alert test")),
     )
     for name in names
 }

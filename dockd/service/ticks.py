@@ -37,9 +37,12 @@ class Tick:
 
 
 TICKS: Sequence[Tick] = (
+    Tick("deliver", Round.DELIVER, "dockd.alert.delivery:deliver_due"),
     Tick("rejudge", Round.WATCH, "dockd.visit.rejudge:rejudge"),
     Tick("checks", Round.WATCH, "dockd.alert.upkeep:watch_checks"),
     Tick("untagged", Round.WATCH, "dockd.alert.untagged:watch_untagged"),
+    Tick("escalate", Round.WATCH, "dockd.alert.escalation:escalate"),
+    Tick("report", Round.WATCH, "dockd.alert.report:daily_report"),
     Tick("heartbeat", Round.WATCH, "dockd.service.heartbeat:beat"),
     Tick("mirror", Round.WATCH, "dockd.service.ticks:mirror"),
     Tick("exports", Round.EXPORTS, "dockd.export.standing:write_exports"),
