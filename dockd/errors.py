@@ -106,6 +106,14 @@ class BadValue(WrongUse):
     message = "{what}: {value} is not acceptable: {expected}"
 
 
+class NoteIncomplete(WrongUse):
+    message = "the note on an interruption lacks: {lacking}"
+    hint = (
+        "Article 22: the cause spoken on restart (--form voice, --position where it is heard), or a written account "
+        "(--form written, --doc-no) that two officers have signed (--signed-by twice)."
+    )
+
+
 class ReservedNumber(WrongUse):
     message = "{number} is a number that recorders use for 'not set'"
     hint = "Set the recorder's own number first, or register it under the bureau's number."

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -129,6 +129,26 @@ def _optional_file(value: object, info: ValidationInfo) -> Path | None:
 def _words(value: object) -> object:
     """One word or a list of words."""
     return (value,) if isinstance(value, str) else _as_tuple(value)
+
+
+def parse_holidays(value: object) -> tuple[tuple[date, date], ...]:
+    """``[2027-01-01, 2026-10-01/2026-10-07]`` → first and last days, in order."""
+    if not isinstance(value, list | tuple):
+        raise refuse(_("{value} is not a list of days").format(value=shown(value)))
+    return tuple(sorted(map(_holiday, value)))
+
+
+def _holiday(value: object) -> tuple[date, date]:
+    if isinstance(value, tuple):
+        return value
+    first, _slash, last = str(value).partition("/")
+    try:
+        begin, end = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
+    except ValueError:
+        raise refuse(_("{value} is not a day").format(value=shown(value))) from None
+    if end < begin:
+        raise refuse(_("{value} ends before it begins").format(value=shown(value)))
+    return begin, end
 
 
 def _printable(text: str) -> str:
@@ -323,6 +343,28 @@ class Deadline(Section):
     hours: Annotated[int, BeforeValidator(_hours)] = Field(24, ge=1, le=24, description=N_("whole hours from 1 to 24"))
     warn_before: Annotated[tuple[Duration, ...], BeforeValidator(_as_tuple), AfterValidator(_warnings)] = Field(
         (timedelta(hours=4), timedelta(hours=1)), description=N_("a list of times such as [4h, 90m]")
+    )
+
+
+class Sessions(Section):
+    """Which files of a recorder are one session, and which gaps in it a person has to look at (article 22)."""
+
+    join: Annotated[Duration, Field(le=timedelta(hours=2))] = Field(
+        timedelta(minutes=5), description=N_("a length of time up to 2h, such as 5m")
+    )
+    gap: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(hours=2))] = Field(
+        timedelta(seconds=10), description=N_("a length of time between 1s and 2h, such as 10s")
+    )
+
+
+class Filing(Section):
+    """Article 28's thirty days."""
+
+    holidays: Annotated[tuple[tuple[date, date], ...], PlainValidator(parse_holidays)] = Field(
+        (), description=N_("a list of days or of first/last days such as [2026-10-01/2026-10-07, 2027-01-01]")
+    )
+    warn_before: Annotated[tuple[Duration, ...], BeforeValidator(_as_tuple), AfterValidator(_warnings)] = Field(
+        (timedelta(days=7), timedelta(days=1)), description=N_("a list of times such as [7d, 1d]")
     )
 
 
@@ -700,6 +742,8 @@ class Document(Section):
     # "register" as it is would shadow ABCMeta.register.
     register_place: RegisterPlace = Field(alias="register", description=N_("keys with values, indented below"))
     deadline: Deadline = Field(description=N_("keys with values, indented below"))
+    session: Sessions = Field(description=N_("keys with values, indented below"))
+    filing: Filing = Field(description=N_("keys with values, indented below"))
     bays: dict[Text, Bay] = Field({}, description=N_("bays by name, each with its ports"))
     devices: Annotated[tuple[Kind, ...], BeforeValidator(_as_tuple), AfterValidator(_says_something)] = Field(
         (Kind.model_validate({"bay": "*"}),),
@@ -746,6 +790,8 @@ class Settings:
     store: Store
     register: RegisterPlace
     deadline: Deadline
+    session: Sessions
+    filing: Filing
     bays: dict[str, Bay]
     devices: tuple[Kind, ...]
     inventory: Inventory

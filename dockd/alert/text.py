@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from dockd.alert.reasons import reason_words
+from dockd.law.filing import MISSING
 from dockd.law.text import quote
 from dockd.law.vocabulary import ALERT_CLASSES, JUDGEMENT_REASONS
 from dockd.locale import N_, _, language
@@ -89,10 +90,38 @@ _LATE = N_(
 _LATENESS_OPEN = N_("Recorder {recorder}, officer {officers}, file {file}, docked {docked}: {reason}.")
 _FILES = N_("Recorder {recorder}, visit {visit}: {count} files (number in the listing: reason): {list}.")
 
+_UNFILED = N_("Case {case}: to be filed by {last_day} ({days_left} days left). Still missing: {missing}.")
+
 _TEMPLATES = {
     "job_failed": N_("The task {job} did not end well ({evidence}). The journal says more: journalctl -u dockd"),
     "config_refused": N_("The configuration was changed and cannot be taken: {evidence}. The old one is in force."),
     "import_refused": N_("{bad} of {lines} lines of a table in the drop folder were not taken. Its report: {location}"),
+    "due_soon": N_(
+        "Recorder {recorder}, officer {officers}, is out: what it recorded until {since} is to be stored by "
+        "{deadline}. Dock it by then; an exception under article 23(2) is entered with: dockd exception add"
+    ),
+    "not_docked": N_(
+        "Recorder {recorder}, officer {officers}, was not docked: whatever it recorded until {since} was to be stored "
+        "by {deadline}. Have it docked, or enter the exception: dockd exception add"
+    ),
+    "exception_open": N_(
+        "Exception {exception}, recorder {recorder}, officer {officers}: its period ended at {to}, and nobody has "
+        "entered when they came back. Enter it: dockd exception return {exception} --at TIME"
+    ),
+    "exception_unconfirmed": N_(
+        "Exception {exception}, recorder {recorder}, officer {officers} moves a deadline and is not confirmed. "
+        "Another officer confirms it: dockd exception confirm {exception} --by CERT_NO"
+    ),
+    "exception_conflict": N_(
+        "Exception {exception}, recorder {recorder}, officer {officers}: the recorder was docked at {docked}, before "
+        "they are said to have come back, so it excuses nothing. Put the return right: dockd exception return"
+    ),
+    "interruption": N_(
+        "Case {case}: its whole course is to be recorded, and {count} times are without a recording or explanation. "
+        "List them: dockd interruption list --case {case}"
+    ),
+    "filing_due": _UNFILED,
+    "filing_overdue": N_("Case {case}: was to be filed by {last_day} and is not. Still missing: {missing}."),
     "late_docked": _LATE,
     "late_stored": _LATE,
     "deadline_unknown": _LATENESS_OPEN,
@@ -184,6 +213,12 @@ _FINDINGS = {
 def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
     facts, unknown = alert.facts, _("unknown")
     return {
+        "exception": str(facts.get("exception_id") or unknown),
+        "case": str(facts.get("case_no") or unknown),
+        "to": _time(facts.get("to_at"), zone) or unknown,
+        "last_day": str(facts.get("last_day") or unknown),
+        "days_left": str(facts.get("days_left", "")),
+        "missing": _(", ").join(_lacks(code) for code in facts.get("missing") or ()) or _("nothing"),
         "recorder": alert.device_no or str(facts.get("device_no") or unknown),
         "officers": _officers(alert, names) or unknown,
         "file": _file(alert, names) or unknown,
@@ -270,6 +305,11 @@ def _size(value: Any) -> str:
 
 def _rate(value: Any) -> str:
     return "" if value is None else f"{float(value) / 1e6:.1f} MB/s"
+
+
+def _lacks(code: Any) -> str:
+    term = MISSING.get(str(code))
+    return term.text(language()) if term else str(code)
 
 
 def _reason(code: Any) -> str:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
-from dockd.locale import N_, _
+from dockd.locale import N_, _, language
 
 if TYPE_CHECKING:
     from dockd.register.cases import Case
 
 
-@click.group(help=N_("The cases: import, list, show, close, renumber."))
+@click.group(help=N_("The cases: import, list, show, close, filing, filed, renumber."))
 def case() -> None:
     """The noun's group."""
 
@@ -98,6 +98,59 @@ def close(invocation: Invocation, case_no: str, at: str, as_json: bool) -> None:
     _print(found, as_json)
 
 
+@case.command(help=N_("Closed cases that are not filed: the last day of article 28's thirty, and what each lacks."))
+@json_option
+@pass_invocation
+def filing(invocation: Invocation, as_json: bool) -> None:
+    from dockd.cli.output import print_listing
+    from dockd.law.filing import MISSING
+    from dockd.register.filings import filings
+
+    station = invocation.station()
+    with station.register.read() as session:
+        found = filings(session, now=station.now(), zone=station.zone, holidays=station.settings.filing.holidays)
+    rows = [asdict(one) | asdict(one.standing) | {"overdue": one.standing.overdue} for one in found]
+    for row in rows:
+        del row["standing"]
+        if not as_json:
+            row["missing"] = [MISSING[code].text(language()) for code in row["missing"]]
+    columns = (
+        ("case_no", _("case")),
+        ("closed_at", _("closed")),
+        ("last_day", _("last day")),
+        ("days_left", _("days left")),
+        ("records", _("recordings")),
+        ("missing", _("what is missing")),
+    )
+    print_listing(rows, columns, as_json=as_json)
+
+
+@case.command(help=N_("Say that a closed case was filed (article 28); what it lacked then is traced."))
+@click.argument("case_no", metavar="NO")
+@click.option("--at", metavar="T", help=N_("when it was filed; now, if left out"))
+@json_option
+@pass_invocation
+def filed(invocation: Invocation, case_no: str, at: str | None, as_json: bool) -> None:
+    from dockd.cli.output import say
+    from dockd.law.filing import MISSING
+    from dockd.register.cases import get_case
+    from dockd.register.filings import file_case
+    from dockd.visit.watch import watch_deadlines
+
+    station = invocation.station()
+    time = invocation.parse_time(at) if at else station.now()
+    with station.register.write() as session:
+        lacking = file_case(
+            session, case_no, at=time, station_no=station.station_no, now=station.now(), actor=station.actor
+        )
+        found = get_case(session, case_no)
+    watch_deadlines(station)
+    station.mirror_ledger()
+    _print(found, as_json)
+    for code in lacking:
+        say(_("Note: {text}").format(text=MISSING[code].text(language())))
+
+
 @case.command(help=N_("The case system gave the case OLD the number NEW: its records follow, both numbers find it."))
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
@@ -142,5 +195,6 @@ def _print(one: Case, as_json: bool) -> None:
         (_("whole course to be recorded"), one.full_course_required),
         (_("former numbers"), one.former_numbers),
         (_("closed"), one.closed_at),
+        (_("filed"), one.filed_at),
     )
     print_summary(_row(one), lines, as_json=as_json)

@@ -350,8 +350,15 @@ def tag(
     _write_down(station, tagged)
     rejudge(station)
     station.mirror_ledger()
+    lacking = _missing_notes(station, tagged)
     rows = [
-        {"record_id": t.record_id, "file_no": t.file_no, "revision": t.revision, "changed": t.revision is not None}
+        {
+            "record_id": t.record_id,
+            "file_no": t.file_no,
+            "revision": t.revision,
+            "changed": t.revision is not None,
+            "missing_notes": lacking.get(t.record_id, []),
+        }
         for t in tagged
     ]
     columns = (
@@ -361,6 +368,29 @@ def tag(
         ("revision", _("revision")),
     )
     print_listing(rows, columns, as_json=as_json)
+    _tell_missing_notes(lacking)
+
+
+def _missing_notes(station: Station, tagged: list[Tagged]) -> dict[int, list[str]]:
+    """Which of article 28's five notes the tagged recordings that are evidence still lack."""
+    from dockd.law.filing import EVIDENCE_NOTES, missing_notes
+    from dockd.register.records import find_record
+
+    with station.register.read() as session:
+        found = [one for t in tagged if (one := find_record(session, t.record_id)) and one.is_evidence]
+    notes = {one.record_id: missing_notes({n: getattr(one, n) for n in EVIDENCE_NOTES}) for one in found}
+    return {record_id: list(lacks) for record_id, lacks in notes.items() if lacks}
+
+
+def _tell_missing_notes(lacking: Mapping[int, list[str]]) -> None:
+    from dockd.cli.output import say
+    from dockd.law.filing import EVIDENCE_NOTES
+    from dockd.locale import language
+
+    text = _("Record {record} is evidence and lacks for its disc (article 28): {notes}")
+    for record_id, notes in lacking.items():
+        words = _(", ").join(EVIDENCE_NOTES[name].text(language()) for name in notes)
+        say(text.format(record=record_id, notes=words))
 
 
 def _said(options: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

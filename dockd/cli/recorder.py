@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dockd.cli import equipment
+from dockd.cli import clock, equipment
 from dockd.cli.invocation import Invocation, json_option, pass_invocation
 from dockd.locale import N_, _
 from dockd.nouns import Recorder
@@ -23,12 +23,12 @@ BATTERY = equipment.BATTERY
 ATTRIBUTES = N_("explosion_proof (防爆), night (夜视) or positioning (定位); may be repeated (article 31)")
 
 
-@click.group(help=N_("The recorder register: add, import, issue, return, inspect, fault, repair, due, list."))
+@click.group(help=N_("The recorder register: add, import, issue, return, undocked, clock, inspect, fault, due, list."))
 def recorder() -> None:
     """The noun's group."""
 
 
-for one_act in equipment.COMMANDS:
+for one_act in (*equipment.COMMANDS, clock.clock, clock.undocked):
     recorder.add_command(one_act)
 
 

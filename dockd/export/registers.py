@@ -16,7 +16,14 @@ from sqlalchemy.orm import Session, aliased
 
 from dockd.export.cells import BOM, csv_lines, plain_cell
 from dockd.law.faults import Act
-from dockd.law.vocabulary import EQUIPMENT_EVENTS, EXCEPTION_REASONS, Term
+from dockd.law.vocabulary import (
+    EQUIPMENT_EVENTS,
+    EXCEPTION_REASONS,
+    INTERRUPTION_CAUSES,
+    INTERRUPTION_FORMS,
+    INTERRUPTION_STATES,
+    Term,
+)
 from dockd.register.officers import officer_names
 from dockd.register.session import Register
 from dockd.register.tables import (
@@ -227,19 +234,6 @@ def _handings_over(session: Session) -> Iterator[Said]:
 
 # --- interruptions -----------------------------------------------------------------------------------------
 
-_CAUSES = _table(
-    Term("equipment", "设备故障", "equipment failure", "22"),
-    Term("weather", "天气恶劣", "bad weather", "22"),
-    Term("obstruction", "人为阻挠", "obstruction", "22"),
-    Term("other", "其他客观原因", "other objective cause", "22"),
-)
-_FORMS = _table(Term("voice", "语音说明", "spoken", "22"), Term("written", "书面说明", "written", "22"))
-_GAP_STATES = _table(
-    Term("open", "待处理", "open"),
-    Term("explained", "已说明", "explained"),
-    Term("dismissed", "不构成中断", "no interruption"),
-    Term("withdrawn", "已撤销", "withdrawn"),
-)
 _INTERRUPTIONS = {
     "interruption_no": "中断编号",
     "device_no": "记录设备编号",
@@ -275,7 +269,7 @@ def _interruptions(session: Session) -> Iterator[Said]:
             "file_after": file_after,
             **{name: getattr(row, name) for name in ("from_at", "to_at", "cause", "form", "state")},
             "seconds": round((row.to_at - row.from_at) / timedelta(seconds=1)) if row.to_at else None,
-            "position": row.position or getattr(row, "doc_no", None),
+            "position": row.position or row.doc_no,
             "signed_by_1": signed[0],
             "signed_by_2": signed[1],
         }
@@ -286,6 +280,8 @@ REGISTERS: Mapping[str, RegisterExport] = {
     "custody": RegisterExport(_CUSTODY, _custody, {"exception_reason": EXCEPTION_REASONS}),
     "events": RegisterExport(_EVENTS, _events, {"event_type": EQUIPMENT_EVENTS, "battery_source": _SOURCES}),
     "interruptions": RegisterExport(
-        _INTERRUPTIONS, _interruptions, {"cause": _CAUSES, "form": _FORMS, "state": _GAP_STATES}
+        _INTERRUPTIONS,
+        _interruptions,
+        {"cause": INTERRUPTION_CAUSES, "form": INTERRUPTION_FORMS, "state": INTERRUPTION_STATES},
     ),
 }

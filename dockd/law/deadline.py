@@ -202,3 +202,10 @@ def doubt(verdict: Judgement, clock: StationClock | None) -> Judgement:
     if clock is None or verdict.late is None or verdict.late is not unsafe[clock]:
         return verdict
     return replace(verdict, late=None, late_kind=None, overdue_s=0, reason=STATION_CLOCK)
+
+
+def only_if_late(verdict: Judgement) -> Judgement:
+    """A verdict on a recording that was over by this time or earlier: late stays late, in time stays open."""
+    if verdict.late is not False:
+        return verdict
+    return replace(verdict, late=None, late_kind=None, overdue_s=0, reason=DEADLINE_DISPUTED)

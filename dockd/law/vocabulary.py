@@ -132,6 +132,31 @@ EXCEPTION_REASONS = _table(
     )
 )
 
+INTERRUPTION_CAUSES = _table(
+    (
+        Term("equipment", "设备故障", "fault of the equipment", "22"),
+        Term("weather", "天气恶劣", "bad weather", "22"),
+        Term("obstruction", "人为阻挠", "obstruction by persons", "22"),
+        Term("other", "其他客观原因", "other objective cause", "22"),
+    )
+)
+
+INTERRUPTION_FORMS = _table(
+    (
+        Term("voice", "语音说明", "spoken on restart", "22"),
+        Term("written", "书面说明", "set down in writing", "22"),
+    )
+)
+
+INTERRUPTION_STATES = _table(
+    (
+        Term("open", "待处理", "open", "22"),
+        Term("explained", "已说明", "explained", "22"),
+        Term("dismissed", "不构成中断", "no interruption", "22"),
+        Term("withdrawn", "已撤销", "withdrawn: later footage covers it", "22"),
+    )
+)
+
 OWNER_STATES = _table(
     (
         Term(OwnerState.ASSIGNED.value, "已归属", "assigned", "27(1)"),
@@ -278,6 +303,9 @@ _ALERT_CLASSES = (
     AlertClass("exception_open", _N, 23, 2, (3,), "例外事由缺少返回时间", "exception without time of return"),
     AlertClass("exception_conflict", _W, 23, 2, (3,), "例外事由自相矛盾", "exception contradicts the facts"),
     AlertClass("exception_unconfirmed", _N, 23, 2, (3,), "例外事由待确认", "exception not confirmed"),
+    AlertClass("interruption", _W, 22, None, (2,), "全程记录有中断待说明", "gaps in a whole-course recording"),
+    AlertClass("filing_due", _N, 28, 1, (3,), "即将超过归档期限", "filing is due soon"),
+    AlertClass("filing_overdue", _W, 28, 1, (3,), "逾期未归档", "not filed in time"),
     AlertClass("identity_conflict", _W, 26, None, (2, 4), "设备身份不一致", "evidence of the recorder disagrees"),
     AlertClass("twin_identity", _C, 26, None, (2, 4), "两台设备身份相同", "two docked recorders claim one identity"),
     AlertClass("card_not_opened", _W, 23, 1, (3,), "存储卡无法打开", "a docked card cannot be opened"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, exists, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -175,6 +175,17 @@ def settle_alert(
     if alert_id:
         _close(session, _get(session, alert_id), note=note, by=actor, at=at)
     return alert_id
+
+
+def closed_by_person(session: Session, *, station_no: str, kind: str, about: str) -> bool:
+    """Whether a person has closed an alert of this very matter."""
+    query = exists().where(
+        AlertRow.station_no == station_no,
+        AlertRow.kind == kind,
+        AlertRow.about == matter(about),
+        AlertRow.closed_by.startswith("person:"),
+    )
+    return bool(session.scalar(select(query)))
 
 
 def find_alert(session: Session, alert_id: int) -> Alert | None:

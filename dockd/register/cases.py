@@ -86,6 +86,7 @@ class Case:
     confidentiality: str | None
     full_course_required: bool
     closed_at: datetime | None
+    filed_at: datetime | None
     former_numbers: tuple[str, ...] = ()
     works: tuple[Work, ...] = ()
 
@@ -154,7 +155,7 @@ def put_case_lines(
         counts = counts.one_more(what)
         if what != "unchanged":
             row.updated_at = now
-            data = _said(row) | story
+            data = said_of(row) | story
             told.append(ledger.Line(kind=f"case.{what}", subject=f"case:{case_no}", at=now, data=data))
             ask_review(session, _concerned(row, story, works.get(case_no, [])), why=f"case:{case_no}", at=now)
     session.flush()
@@ -184,7 +185,7 @@ def close_case(
         station_no=station_no,
         kind="case.closed",
         subject=f"case:{row.case_no}",
-        data=_said(row) | {"changes": changes},
+        data=said_of(row) | {"changes": changes},
         at=now,
         actor=actor,
     )
@@ -218,7 +219,7 @@ def renumber_case(
         station_no=station_no,
         kind="case.renumbered",
         subject=f"case:{after}",
-        data=_said(row) | {"changes": {"case_no": [had, after]}},
+        data=said_of(row) | {"changes": {"case_no": [had, after]}},
         at=now,
         actor=actor,
     )
@@ -348,6 +349,14 @@ def get_case(session: Session, case_no: str) -> Case:
     return found
 
 
+def get_row(session: Session, case_no: str, *, lock: bool = False) -> CaseRow:
+    """The case's row; with ``lock``, nobody else changes it until the transaction ends. Raises UnknownNumber."""
+    row = _find(session, case_no, lock=lock)
+    if row is None:
+        raise unknown_case(case_no)
+    return row
+
+
 def list_cases(session: Session) -> list[Case]:
     """Every case with its works, by number."""
     rows = session.scalars(select(CaseRow).order_by(CaseRow.case_no)).all()
@@ -464,9 +473,10 @@ def _by_time(work: CaseWorkRow) -> tuple[bool, float, int]:
     return work.used_from is not None, work.used_from.timestamp() if work.used_from else 0.0, work.id
 
 
-def _said(row: CaseRow) -> dict[str, Any]:
+def said_of(row: CaseRow) -> dict[str, Any]:
+    """What a ledger line tells of the case as it stands now."""
     said = {name: getattr(row, name) for name in ("case_no", *_FIELDS, "former_numbers")}
-    return said | {"closed_at": instant(row.closed_at)}
+    return said | {"closed_at": instant(row.closed_at), "filed_at": instant(row.filed_at)}
 
 
 def _plain(changes: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
@@ -477,6 +487,8 @@ def _plain(changes: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def _noun(row: CaseRow, works: Sequence[CaseWorkRow]) -> Case:
-    values = {name: getattr(row, name) for name in ("case_no", *_WORDS, "full_course_required", "closed_at")}
+    values = {
+        name: getattr(row, name) for name in ("case_no", *_WORDS, "full_course_required", "closed_at", "filed_at")
+    }
     done = tuple(Work(work.cert_no, work.used_from, work.used_to, work.place) for work in works)
     return Case(**values, parties=tuple(row.parties), former_numbers=tuple(row.former_numbers), works=done)

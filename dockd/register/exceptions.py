@@ -221,7 +221,7 @@ def find_exception(session: Session, exception_id: int) -> Excuse | None:
 def claims_on(
     session: Session, recorder_id: int | None, cert_nos: Collection[str], ends: Iterable[datetime]
 ) -> list[ExceptionClaim]:
-    """The statements that may cover a recording with one of these ends: for its recorder, or for its officers.
+    """The statements with a moment from the first of ``ends`` to the last: for this recorder, or for these officers.
 
     One that names both a recorder and an officer covers what that officer recorded with it.
     """

@@ -215,6 +215,9 @@ class RecordFilter:
     without_case: bool = False
 
 
+# What goes on for a while, and in several files: a photograph is in no session.
+_COURSES = (MediaType.VIDEO.value, MediaType.AUDIO.value)
+
 # What a revision may change. Names, bytes, places and times of storing never change.
 REVISABLE = frozenset(
     {f.name for f in fields(NewRecord)}
@@ -245,6 +248,9 @@ def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) ->
     row.witnessed_from, row.witnessed_to = witnessed_span(row)
     session.add(row)
     session.flush()
+    if row.session_id is None and row.used_from and row.media_type in _COURSES:
+        values["session_id"] = row.session_id = row.id  # it begins a session, which is named after it
+        session.flush()
     _keep_officers(session, row.id, new.officers)
     ledger.append(
         session,

@@ -663,16 +663,15 @@ class InterruptionRow(Table):
         one_of("state", ("open", "explained", "dismissed", "withdrawn")),
         one_of("cause", ("equipment", "weather", "obstruction", "other")),
         one_of("form", ("voice", "written")),
-        UniqueConstraint("station_no", "about"),
         Index(None, "state", "from_at"),
+        Index(None, "recorder_id", "from_at"),
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    station_no: Mapped[str] = mapped_column(String(64))
-    about: Mapped[str] = mapped_column(String(255))  # what it is a gap of: found again, it is the same one
+    station_no: Mapped[str] = mapped_column(String(64))  # that found it
+    about: Mapped[str] = mapped_column(String(255), unique=True)  # what it is a gap of: found again, it is the same
     kind: Mapped[str] = mapped_column(String(16))  # between two files of a session, or in a case's period
-    recorder_id: Mapped[int | None] = mapped_column(ForeignKey("recorder.id"), index=True)
+    recorder_id: Mapped[int | None] = mapped_column(ForeignKey("recorder.id"))
     case_no: Mapped[str | None] = mapped_column(String(128), index=True)
-    cert_no: Mapped[str | None] = mapped_column(String(64))
     before_record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
     after_record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
     from_at: Mapped[datetime]
@@ -700,6 +699,7 @@ class AlertRow(Table):
     __table_args__ = (
         one_of("state", AlertState),
         Index(None, "state", "opened_at"),
+        Index(None, "kind", "about"),
         Index(
             "ix_alert_open_about",
             "station_no",

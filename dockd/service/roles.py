@@ -60,16 +60,17 @@ TABLE: Mapping[str, frozenset[Role]] = {
     for roles, names in (
         (READING, (
             "check", "status", "mounts", "identify", "stats",
-            "recorder list", "recorder show", "recorder due", "officer list", "officer show",
-            "case list", "case show", "matter list", "exception list",
-            "visit list", "visit show", "record list", "record show", "record history", "alert list", "alert outbox",
-            "alert report",
-            "matter list", "inventory export FILE", "register export", "ledger verify", "ledger head",
+            "recorder list", "recorder show", "recorder due", "recorder undocked", "officer list", "officer show",
+            "case list", "case show", "case filing", "matter list", "exception list", "interruption list",
+            "visit list", "visit show", "record list", "record show", "record history",
+            "alert list", "alert outbox", "alert report",
+            "inventory export FILE", "register export", "ledger verify", "ledger head",
         )),
         (DAILY, (
-            "offload", "record tag", "case import", "case close", "case renumber", "alert ack", "alert close",
-            "exception add", "exception return", "inventory export", "verify",
-            "recorder issue", "recorder return", "recorder inspect", "recorder fault",
+            "offload", "record tag", "case import", "case close", "case renumber", "case filed",
+            "alert ack", "alert close", "exception add", "exception return",
+            "interruption explain", "interruption dismiss", "inventory export", "verify",
+            "recorder issue", "recorder return", "recorder inspect", "recorder fault", "recorder clock",
         )),
         (KEEPING, (
             "recorder add", "recorder import", "recorder change", "recorder repair", "recorder maintain",

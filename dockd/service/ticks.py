@@ -39,6 +39,7 @@ class Tick:
 TICKS: Sequence[Tick] = (
     Tick("deliver", Round.DELIVER, "dockd.alert.delivery:deliver_due"),
     Tick("rejudge", Round.WATCH, "dockd.visit.rejudge:rejudge"),
+    Tick("deadlines", Round.WATCH, "dockd.visit.watch:watch_deadlines"),
     Tick("checks", Round.WATCH, "dockd.alert.upkeep:watch_checks"),
     Tick("untagged", Round.WATCH, "dockd.alert.untagged:watch_untagged"),
     Tick("escalate", Round.WATCH, "dockd.alert.escalation:escalate"),

@@ -23,7 +23,7 @@ from dockd.register.station import Station
 from dockd.register.tables import FootageRow, LocationRow, LocationState, ObservationRow, TransferRow, VisitRow
 from dockd.register.tagging import OWNERSHIP, settle_owner
 from dockd.register.transfers import KnownFootage
-from dockd.visit.conclusions import Visited
+from dockd.visit.evidence import Visited
 from dockd.visit.numbers import Numbers
 
 MACHINE = "dockd"

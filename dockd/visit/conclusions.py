@@ -15,77 +15,25 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dockd.footage.clock import time_of_use
 from dockd.law.attribution import attribute
-from dockd.law.deadline import StationClock, doubt, judge
+from dockd.law.deadline import doubt, judge, only_if_late
 from dockd.nouns import (
     Attribution,
     CaseWork,
-    ClockRule,
     Custody,
     Judgement,
-    MediaFacts,
-    MediaType,
-    ParsedName,
-    Recorder,
     UseTime,
 )
-from dockd.register import cases, custody, exceptions, officers, recorders
+from dockd.register import cases, clocks, custody, exceptions, officers, recorders
 from dockd.register.station import Station
-from dockd.register.tables import VisitRow
+from dockd.visit.evidence import Evidence
 from dockd.visit.titles import Known, title_of
+from dockd.visit.usetime import use_time
 
 # Around a recording without a certain time there is no window to ask custody for.
 _WINDOW = timedelta(days=1)
 FOLLOWING = ("party", "case_cause", "place", "matter", "act_type", "stage", "confidentiality")
 """What a record takes from its case."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visited:
-    """What a visit's row says, as far as its footage is described by it."""
-
-    visit_id: int
-    station_no: str
-    docked_at: datetime
-    recorder_id: int | None
-    recorder: Recorder | None
-    mtime_is_wall: bool
-    binding_officer: str | None
-    station_clock: StationClock | None = None
-
-    @classmethod
-    def of(cls, session: Session, row: VisitRow) -> Visited:
-        device_no = recorders.device_no_of(session, row.recorder_id) if row.recorder_id else None
-        evidence = row.evidence or {}
-        tokens = {t for t in evidence.get("binding_officers", []) if t}
-        clock = evidence.get("station_clock")
-        return cls(
-            visit_id=row.id,
-            station_no=row.station_no,
-            docked_at=row.docked_at,
-            recorder_id=row.recorder_id,
-            recorder=recorders.find_recorder(session, device_no) if device_no else None,
-            mtime_is_wall=bool((row.card or {}).get("mtime_is_wall")),
-            binding_officer=officers.officer_by_token(session, tokens.pop()) if len(tokens) == 1 else None,
-            station_clock=StationClock(clock) if clock else None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What one stored file, its card and its visit say: the same whenever it is asked. ``number`` is for titles."""
-
-    visited: Visited
-    media: MediaType
-    original_name: str
-    number: str
-    parsed: ParsedName | None
-    facts: MediaFacts
-    clock: ClockRule
-    mtime_ns: int
-    docked_at: datetime
-    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +49,25 @@ def conclude(
 ) -> Conclusion:
     """Time of use, owner, case with what it brings, title and deadline; ``said``: columns that hold a person's word."""
     said = said or {}
-    use = _use(station, evidence)
-    whose, works = _whose(session, evidence, use, said)
+    readings = clocks.readings_around(session, evidence.visited.recorder_id, evidence.docked_at)
+    used = use_time(station, evidence, readings)
+    use = used.time
+    # A recording that was over by some time, nobody knows how long, may be anybody's who had the recorder.
+    whose, works = _whose(session, evidence, UseTime() if used.is_bound else use, said)
     names = tuple(said.get("officers", whose.officers))
     case_no = said.get("case_no", whose.case_no)
     brought = _brought(session, case_no, names, works, use)
     verdict = _judge(session, station, evidence, use, names)
+    verdict = only_if_late(verdict) if used.is_bound else verdict
     values = {
         "used_from": use.used_from,
         "used_to": use.used_to,
         "time_basis": use.basis,
         "time_flags": use.flags,
         "other_ends": use.other_ends,
+        "raw_from": used.raw.used_from if used.raw else None,
+        "raw_to": used.raw.used_to if used.raw else None,
+        "clock_offset_s": used.offset.total_seconds() if used.offset else None,
         "officers": names,
         "owner_state": whose.owner_state,
         "officer_candidates": whose.officer_candidates,
@@ -136,23 +91,6 @@ def conclude(
         "title": "template",
     }
     return Conclusion(values, basis)
-
-
-def _use(station: Station, evidence: Evidence) -> UseTime:
-    if not evidence.media.is_recording:
-        return UseTime()
-    return time_of_use(
-        parsed=evidence.parsed,
-        facts=evidence.facts,
-        media=evidence.media,
-        mtime_ns=evidence.mtime_ns,
-        mtime_is_wall=evidence.visited.mtime_is_wall,
-        rule=evidence.clock,
-        zone=station.zone,
-        # Not the clock of today: what lay in the future when it was stored is no less wrong tomorrow.
-        now=evidence.stored_at,
-        tolerance=timedelta(seconds=station.settings.clock.tolerance_s),
-    )
 
 
 # --- whose, and which case -------------------------------------------------------------------------------

@@ -16,8 +16,10 @@ from dockd.register.footage import Footage
 from dockd.register.records import NewRecord
 from dockd.register.station import Station
 from dockd.register.transfers import UNSTEADY
-from dockd.visit.conclusions import Evidence, Visited, conclude
+from dockd.visit.conclusions import Conclusion, conclude
+from dockd.visit.evidence import Evidence, Visited
 from dockd.visit.following import retention
+from dockd.visit.survey import COURSES, session_beside
 
 _HEAD = 4096
 
@@ -69,11 +71,19 @@ def new_record(
         duration_s=facts.duration_s,
         facts=_plain(facts),
         basis={tag: why for tag, why in basis.items() if why},
+        session_id=_session(session, station, visited, media, found),
         **found.values,
     )
     kept = retention(session, station, new, visited.recorder)
     reasons = {name: why for name, (_value, why) in kept.items() if why not in (None, "default")}
     return replace(new, **{n: value for n, (value, _why) in kept.items()}, basis={**(new.basis or {}), **reasons})
+
+
+def _session(session: Session, station: Station, visited: Visited, media: MediaType, found: Conclusion) -> int | None:
+    """The session that the file goes on with; one that begins a session gets its own number when it has one."""
+    if media.value not in COURSES:
+        return None
+    return session_beside(session, station, visited.recorder_id, found.values["used_from"], found.values["used_to"])
 
 
 def _evidence(

@@ -23,14 +23,15 @@ from dockd.register.ledger import mirror_ledger
 from dockd.register.station import MARKER, Station
 from dockd.register.tables import VisitRow
 from dockd.visit.alarms import alarm_files, alarm_records
-from dockd.visit.conclusions import Visited
 from dockd.visit.describe import media_of, new_record
+from dockd.visit.evidence import Visited
 from dockd.visit.journal import journal_visit
 from dockd.visit.look import profile_named
 from dockd.visit.meter import Meter
-from dockd.visit.rejudge import rejudge
+from dockd.visit.rejudge import read_clocks, rejudge
 from dockd.visit.request import Phase
 from dockd.visit.sidecars import write_sidecars
+from dockd.visit.survey import Touched, survey
 
 _BATCH = 64  # files a probe batch and a transaction
 
@@ -48,6 +49,7 @@ def follow_up(
     _write_lacking_sidecars(station, visit_id, check)
     note_marked_copies(station, visit_id)
     _write_lacking_sidecars(station, visit_id, check)
+    read_clocks(station, visit_id)
     rejudge(station, check=check)
     manifest = keep_manifest(station, visit_id)
     outcome = end(station, visit_id, manifest, interrupted)
@@ -88,11 +90,14 @@ def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -
     with station.register.write() as session:
         visited = Visited.of(session, session.get_one(VisitRow, visit_id))
         profile = profile_named(station, session.get_one(VisitRow, visit_id).profile)
+        added = []
         for footage, media in zip(batch, kinds, strict=True):
             said = facts.get(footage.location, MediaFacts())
             new = new_record(session, station, visited, profile, footage, media, said)
             record_id = records.add_record(session, new, at=station.now(), actor=station.actor)
             alarm_records(session, station, visited, record_id, new)
+            added.append(Touched(record_id))
+        survey(session, station, added)
 
 
 def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType]) -> dict[str, MediaFacts]:

@@ -7,7 +7,7 @@ import structlog
 from dockd.alert.delivery import deliver_due
 from dockd.register.station import Station
 from dockd.register.tables import VisitRow
-from dockd.visit.conclusions import Visited
+from dockd.visit.evidence import Visited
 
 _log = structlog.get_logger("dockd.visit")
 

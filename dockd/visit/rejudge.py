@@ -9,23 +9,27 @@ verdict, and the sidecars the new revision. Cut short at any instruction, the ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from dockd.nouns import Entry, EntryType, MediaFacts
-from dockd.register import records, reviews
+from dockd.register import clocks, records, reviews
+from dockd.register.clocks import NewReading
 from dockd.register.records import Record
 from dockd.register.reviews import Review
 from dockd.register.station import Station
 from dockd.register.tables import FootageRow, VisitRow
 from dockd.visit.alarms import MACHINE, follow_owner, follow_verdict
-from dockd.visit.conclusions import Conclusion, Evidence, Visited, conclude
+from dockd.visit.conclusions import Conclusion, conclude
+from dockd.visit.evidence import Evidence, Visited
 from dockd.visit.following import retention
 from dockd.visit.look import profile_named
 from dockd.visit.sidecars import write_lacking
+from dockd.visit.survey import Touched, survey
+from dockd.visit.usetime import ahead_of_docking, ahead_of_gps
 
 _BATCH = 64  # records a transaction: nobody else waits longer for the register
 
@@ -64,7 +68,8 @@ def _work_off(station: Station, review: Review, left: Sequence[int], check: Call
         check()
         batch = left[start : start + _BATCH]
         done = done.plus(_judge_batch(station, review, batch))
-        write_lacking(station, batch)  # before the batch counts as done: a crash leaves none without
+        # Before the batch counts as done: a crash leaves none without.
+        write_lacking(station, [*batch, *done.revised])
         with station.register.write() as session:
             reviews.note_done(session, review, batch[-1])
     with station.register.write() as session:
@@ -75,8 +80,14 @@ def _work_off(station: Station, review: Review, left: Sequence[int], check: Call
 def _judge_batch(station: Station, review: Review, batch: Sequence[int]) -> Rejudged:
     visits: dict[int, Visited] = {}
     with station.register.write() as session:
+        before = [Touched(r.record_id, r.case_no) for r in _found(session, batch)]
         revised = [number for number in batch if judge_again(session, station, number, why=review.why, visits=visits)]
-    return Rejudged(len(batch), tuple(revised))
+        regrouped = survey(session, station, before)
+    return Rejudged(len(batch), tuple(dict.fromkeys((*revised, *regrouped))))
+
+
+def _found(session: Session, batch: Sequence[int]) -> list[Record]:
+    return [record for number in batch if (record := records.find_record(session, number))]
 
 
 def judge_again(
@@ -154,3 +165,61 @@ def _reasons(record: Record, found: Conclusion) -> dict[str, str]:
         for name, why in found.basis.items()
         if why or (record.basis.get(name) and found.values.get(name) != getattr(record, name, None))
     }
+
+
+# --- clocks ------------------------------------------------------------------------------------------------
+
+
+def read_clocks(station: Station, visit_id: int) -> None:
+    """What the visit's own recordings show of their recorder's clock, kept as readings once a visit.
+
+    GPS time in a file measures it; the newest recording that ended after docking shows how far ahead it
+    was at least. Both ask for the review of what they may put right.
+    """
+    with station.register.write() as session:
+        visited = Visited.of(session, session.get_one(VisitRow, visit_id))
+        if visited.recorder is None:
+            return
+        seen = {visit_id: visited}
+        numbers = records.recordings_of(session, "visit", visit_id)
+        found = [(r, evidence_of(session, station, r, seen)) for r in _found(session, numbers)]
+        told = [(_gps_reading(station, found), "gps"), (_future_reading(station, found, visited), "future_file")]
+        for new, kind in told:
+            if new is not None and not clocks.has_reading(session, visit_id, kind):
+                clocks.add_reading(
+                    session,
+                    visited.recorder.device_no,
+                    replace(new, visit_id=visit_id),
+                    station_no=station.station_no,
+                    now=station.now(),
+                    actor=MACHINE,
+                )
+
+
+def _gps_reading(station: Station, found: Sequence[tuple[Record, Evidence]]) -> NewReading | None:
+    measured = [
+        (evidence.facts.gps_time, ahead, record.record_id)
+        for record, evidence in found
+        if evidence.facts.gps_time is not None
+        and evidence.facts.gps_time <= record.stored_at
+        and (ahead := ahead_of_gps(station, evidence)) is not None
+    ]
+    if not measured:
+        return None
+    at, ahead, record_id = max(measured)
+    return NewReading(at=at, offset_s=ahead.total_seconds(), evidence="gps", record_id=record_id)
+
+
+def _future_reading(station: Station, found: Sequence[tuple[Record, Evidence]], visited: Visited) -> NewReading | None:
+    measured = [
+        (ahead, record.record_id)
+        for record, evidence in found
+        if (ahead := ahead_of_docking(station, evidence)) is not None
+    ]
+    if not measured:
+        return None
+    ahead, record_id = max(measured)
+    seconds = ahead.total_seconds()
+    return NewReading(
+        at=visited.docked_at, offset_s=seconds, evidence="future_file", at_least=True, record_id=record_id
+    )

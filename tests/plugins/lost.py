@@ -79,6 +79,7 @@ def live(bureau: Bureau, card: FaultyCard | None = None, files: Path | None = No
     if card and files:
         dock_damaged(bureau, card, files)
     look_after(bureau)
+    keep_law(bureau)
     say_more(bureau)
     lose_a_file(bureau)
 
@@ -211,6 +212,26 @@ def look_after(bureau: Bureau) -> None:
         alerts.escalate_alert(session, number, severity="warning", at=station.now())
     station.close()
     bureau.dockd("alert", "send")
+
+
+def keep_law(bureau: Bureau) -> None:
+    """An exception, a clock that was read, gaps that come, go and are explained, a case that is filed."""
+    period = ("--from", "2026-11-20T06:00", "--to", "2026-11-23T09:00")
+    bureau.dockd(
+        *("exception", "add", "--device-no", "YS-07", "--reason", "water", *period),
+        *("--declared-by", WANG, "--note", "reservoir"),
+    )
+    bureau.dockd("exception", "return", 1, "--at", "2026-11-23T08:00")
+    bureau.dockd("exception", "confirm", 1, "--by", LI)
+    bureau.dockd("recorder", "clock", "YS-08", "--reads", (bureau.clock() + timedelta(hours=1)).isoformat(), "--set")
+    for number, hour in ((11, 11.5), (12, 11.55)):
+        bureau.record(hour, number=number)
+    bureau.attend()
+    bureau.record(11.525, number=13)
+    bureau.attend()
+    first, *_others = [gap["interruption_id"] for gap in bureau.json("interruption", "list")]
+    bureau.dockd("interruption", "explain", first, "--cause", "weather", "--form", "voice", "--position", "00:03")
+    bureau.dockd("case", "filed", "A-2")
 
 
 def say_more(bureau: Bureau) -> None:

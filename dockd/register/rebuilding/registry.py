@@ -12,6 +12,7 @@ from dockd.register.rebuilding.rows import Rows, said
 from dockd.register.tables import (
     CaseRow,
     CaseWorkRow,
+    ClockReadingRow,
     CustodyRow,
     ExceptionRow,
     OfficerRow,
@@ -35,13 +36,17 @@ _EQUIPMENT = (
     *("kind", "at", "person", "battery_pct", "battery_source", "card_size", "card_free", "clock_offset_s"),
     *("told", "result", "repairer", "sent_at", "back_at", "visit_id", "facts"),
 )
+_READING = (
+    *("at", "offset_s", "evidence", "at_least", "set_after"),
+    *("visit_id", "record_id", "person", "note"),
+)
 _EXCEPTION = (
     *("cert_no", "reason", "from_at", "to_at", "returned_at", "unable"),
     *("declared_by", "declared_at", "confirmed_by", "confirmed_at", "note"),
 )
 _CASE = (
     *("case_no", "case_cause", "parties", "place", "matter", "act_type", "stage"),
-    *("confidentiality", "full_course_required", "closed_at", "former_numbers"),
+    *("confidentiality", "full_course_required", "closed_at", "filed_at", "former_numbers"),
 )
 _WORK = ("cert_no", "used_from", "used_to", "place")
 
@@ -122,6 +127,12 @@ def equipment_event(rows: Rows, line: TaleLine) -> None:
     rows.add(RecorderEventRow, id=line.data["event_id"], recorder_id=recorder_id, **values, created_at=line.at)
     if line.data["state_before"] != line.data["state"]:
         rows.change(RecorderRow, {"id": recorder_id}, state=line.data["state"], updated_at=line.at)
+
+
+def clock_read(rows: Rows, line: TaleLine) -> None:
+    values = said(ClockReadingRow, line.data, _READING)
+    recorder_id = rows.recorders[line.data["device_no"]]
+    rows.add(ClockReadingRow, id=line.data["reading_id"], recorder_id=recorder_id, **values, created_at=line.at)
 
 
 def exception_added(rows: Rows, line: TaleLine) -> None:

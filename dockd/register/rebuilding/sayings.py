@@ -13,6 +13,7 @@ from dockd.register.records import NewRecord
 from dockd.register.tables import (
     AlertRow,
     AlertState,
+    InterruptionRow,
     RecordOfficerRow,
     RecordRow,
     RevisionRow,
@@ -25,6 +26,11 @@ _RECORD = (
     *("tags_complete", "witnessed_from", "witnessed_to"),
 )
 _SIDECAR = ("record_id", "revision", "path", "sha256", "written_at")
+_INTERRUPTION = (
+    *("about", "kind", "case_no", "before_record_id", "after_record_id", "severity", "state"),
+    *("cause", "form", "position", "doc_no", "signed_by", "note", "decided_by"),
+    *("from_at", "to_at", "found_at", "decided_at"),
+)
 _ALERT = ("kind", "about", "severity", "visit_id", "record_id", "facts")
 
 
@@ -70,6 +76,14 @@ def _name_officers(rows: Rows, record_id: int, cert_nos: Sequence[str]) -> None:
 
 def sidecar_written(rows: Rows, line: TaleLine) -> None:
     rows.add(SidecarRow, **said(SidecarRow, line.data, _SIDECAR))
+
+
+def interruption_told(rows: Rows, line: TaleLine) -> None:
+    """A candidate as it was found, withdrawn or decided: each line says all of it."""
+    data = line.data
+    values = said(InterruptionRow, data, _INTERRUPTION) | {"recorder_id": rows.recorder(data["device_no"])}
+    if not rows.change_any(InterruptionRow, {"id": data["interruption_id"]}, **values):
+        rows.add(InterruptionRow, id=data["interruption_id"], station_no=rows.station_no, **values)
 
 
 def alert_opened(rows: Rows, line: TaleLine) -> None:

@@ -624,6 +624,7 @@ def _make_alert() -> None:
         sa.ForeignKeyConstraint(["visit_id"], ["visit.id"], name=op.f("fk_alert_visit_id_visit")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
     )
+    op.create_index(op.f("ix_alert_kind_about"), "alert", ["kind", "about"], unique=False)
     op.create_index(
         "ix_alert_open_about",
         "alert",
@@ -646,7 +647,6 @@ def _make_interruption() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("recorder_id", KEY, nullable=True),
         sa.Column("case_no", sa.String(length=128), nullable=True),
-        sa.Column("cert_no", sa.String(length=64), nullable=True),
         sa.Column("before_record_id", KEY, nullable=True),
         sa.Column("after_record_id", KEY, nullable=True),
         sa.Column("from_at", TIME, nullable=False),
@@ -678,10 +678,12 @@ def _make_interruption() -> None:
         ),
         sa.ForeignKeyConstraint(["recorder_id"], ["recorder.id"], name=op.f("fk_interruption_recorder_id_recorder")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_interruption")),
-        sa.UniqueConstraint("station_no", "about", name=op.f("uq_interruption_station_no_about")),
+        sa.UniqueConstraint("about", name=op.f("uq_interruption_about")),
     )
     op.create_index(op.f("ix_interruption_case_no"), "interruption", ["case_no"], unique=False)
-    op.create_index(op.f("ix_interruption_recorder_id"), "interruption", ["recorder_id"], unique=False)
+    op.create_index(
+        op.f("ix_interruption_recorder_id_from_at"), "interruption", ["recorder_id", "from_at"], unique=False
+    )
     op.create_index(op.f("ix_interruption_state_from_at"), "interruption", ["state", "from_at"], unique=False)
 
 
