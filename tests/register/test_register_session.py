@@ -473,3 +473,11 @@ def test_a_register_of_a_newer_dockd_is_left_alone(sqlite_file: Path) -> None:
         with pytest.raises(RegisterTooNew):
             act(f"sqlite:///{sqlite_file}")
     assert os.listdir(sqlite_file.parent) == ["register.db"]
+
+
+def test_a_register_for_reading_only_is_not_written_whoever_tries(register: Register) -> None:
+    register.forbid_writing()
+    with pytest.raises(RegisterClosedToWriting), register.write():
+        pass
+    with register.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM officer")) == 0

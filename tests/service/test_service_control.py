@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from office import SERVICE, Office, opened, until
+from installed import SERVICE, Office, opened, until
 
 from dockd.service import wire
 from dockd.service.client import Call, control_of, converse
@@ -243,6 +243,27 @@ def test_ctrl_c_ends_an_offload_and_the_next_one_goes_on(office: Office) -> None
     os.truncate(card / "DCIM/0001.MP4", 8192)
     done = office.type("clerk", *words)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.root
+def test_commands_use_the_configuration_that_the_running_service_has_taken(office: Office) -> None:
+    before = office.config.read_text(encoding="utf-8")
+    try:
+        office.config.write_text(before.replace("exports/inventory.csv}", "exports/inventory.csv, headers: zh}"))
+        until(lambda: office.type("auditor", "inventory", "export", "-").stdout.startswith("文件编号"))
+        office.config.write_text(before.replace("language: en", "language: xx"))
+        refused = "line 1, agency.language"
+        until(lambda: parts_of(office)["configuration"] == {"refused": refused})
+        assert office.type("auditor", "inventory", "export", "-").stdout.startswith("文件编号")
+        checked = office.type("auditor", "check")
+        assert (checked.returncode, "agency.language" in checked.stdout) == (7, True)
+    finally:
+        office.config.write_text(before)
+    until(lambda: parts_of(office)["configuration"] == {"refused": None})
+
+
+def parts_of(office: Office) -> Any:
+    return json.loads(office.type("auditor", "status", "--json").stdout)["parts"]
 
 
 # --- streams, signals, clients of all kinds -------------------------------------------------------------------------
