@@ -48,6 +48,10 @@ def places(settings: Settings) -> Iterator[Path]:
     wanted = [settings.store.root, settings.inventory.path.parent, *(export.path.parent for export in settings.exports)]
     if settings.register_file is not None:
         wanted.append(settings.register_file.parent)
+    if settings.backup.keep:
+        wanted.append(settings.backup.folder)
+    if settings.folders.imports is not None:
+        wanted.append(settings.folders.imports)
     for path in sorted(set(wanted)):
         if path != OWN and OWN not in path.parents:
             yield path

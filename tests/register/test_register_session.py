@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from dockd.errors import (
     RegisterAbsent,
+    RegisterClosedToWriting,
     RegisterCorrupt,
     RegisterFailing,
     RegisterFull,
