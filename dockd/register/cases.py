@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text, cast, or_, select
+from sqlalchemy import ColumnElement, Text, cast, or_, select, update
 from sqlalchemy.orm import Session
 
 from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
@@ -21,7 +21,7 @@ from dockd.nouns import CaseWork
 from dockd.register import ledger
 from dockd.register.records import rename_case
 from dockd.register.reviews import Concerned, ask_review
-from dockd.register.tables import CaseRow, CaseWorkRow
+from dockd.register.tables import CaseRow, CaseWorkRow, InterruptionRow, ReviewRow
 from dockd.register.values import (
     CASE_NO_MAX,
     Counts,
@@ -224,6 +224,8 @@ def renumber_case(
         actor=actor,
     )
     rename_case(session, had, after, at=now, actor=actor)
+    for table in (InterruptionRow, ReviewRow):  # what else speaks of the case by its number
+        session.execute(update(table).where(table.case_no == had).values(case_no=after))
     works = [_work_said(*_key(work), work.place) for work in _works(session, [row]).get(after, [])]
     ask_review(session, _concerned(row, {"works_added": works}, []), why=f"case:{after}", at=now)
     return had

@@ -15,6 +15,7 @@ from dockd.register.tables import (
     ClockReadingRow,
     CustodyRow,
     ExceptionRow,
+    InterruptionRow,
     OfficerRow,
     RecorderEventRow,
     RecorderIdentityRow,
@@ -161,6 +162,7 @@ def case_changed(rows: Rows, line: TaleLine) -> None:
 def case_renumbered(rows: Rows, line: TaleLine) -> None:
     before, after = line.data["changes"]["case_no"]
     rows.cases[after] = rows.cases.pop(before)
+    rows.change_any(InterruptionRow, {"case_no": before}, case_no=after)
     case_changed(rows, line)
 
 
