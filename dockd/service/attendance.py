@@ -100,6 +100,7 @@ class Attendance:
     bay: str
     docked_at: datetime
     folder: str = ""
+    driver_serial: str | None = None
 
     def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> Report:
         orders = Orders(fds[0], lifeline)
@@ -129,7 +130,9 @@ class Attendance:
 
     def _request(self, root: Root | None) -> VisitRequest:
         path = self.folder or f"/dev/{self.device}"
-        return VisitRequest(path=path, bay=self.bay, docked_at=self.docked_at, root=root)
+        return VisitRequest(
+            path=path, bay=self.bay, docked_at=self.docked_at, root=root, driver_serial=self.driver_serial
+        )
 
     def _await_card(self, orders: Orders) -> Root | None:
         """The card that came back within the time that the service gives it."""

@@ -147,7 +147,7 @@ def _is_worth_it(card: Card, station: Station, last: LastVisit, files: dict[byte
     if any(_is_new(entry, last) for entry in files.values()):
         return True
     if last.reason == _HELD:
-        return look_at(card, station, device_no=None).identified.device_no is not None
+        return look_at(card, station, VisitRequest(path=card.path)).identified.device_no is not None
     return last.outcome != "complete"
 
 

@@ -51,6 +51,7 @@ class Begin:
     port: str
     bay: str
     docked_at: datetime
+    driver_serial: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +168,11 @@ class Dock:
         again = waits or trouble in WAITABLE or (ours and card.tries < _OURS_TRIES)
         card.retry_at = now + _RETRIES[min(card.tries, len(_RETRIES)) - 1] if again else None
 
-    def unlocked(self, port: str, trouble: str, *, now: float) -> None:
+    def unlocked(self, port: str, trouble: str, *, now: float, serial: str | None = None) -> None:
         """The command has ended; what it did shows itself as a new device, or ``trouble`` says why not."""
         if stay := self.stays.get(port):
             stay.unlocking, stay.unlock_trouble, stay.changed_at = False, trouble, now
+            stay.driver_serial = serial or stay.driver_serial
 
     # --- what is to be done ---------------------------------------------------------------------------
 
@@ -272,7 +274,7 @@ class Dock:
             assert card.block is not None
             card.at_work, card.may_copy, card.retry_at = True, False, None
             card.progress = card.turn = card.claim = None
-            yield Begin(card.key, card.block, stay.port, self.bay(stay.port), card.docked_at)
+            yield Begin(card.key, card.block, stay.port, self.bay(stay.port), card.docked_at, stay.driver_serial)
 
     def _grant(self) -> Iterator[Act]:
         """Turns: the nearest deadline first, priority bays above, as many at once as station and controller bear."""

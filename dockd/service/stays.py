@@ -150,6 +150,7 @@ class Stay:
     unlocking: bool = False
     locked: bool = False
     unlock_trouble: str = ""
+    driver_serial: str | None = None
     empty_at: float | None = None
 
     @property

@@ -1,12 +1,14 @@
 """Asking a locked recorder for its disk, by a command that the administrator names: never by a device's ids alone.
 
 The command is an argv list that no shell sees. It gets the port and serial number in its environment and
-the password on its standard input, from a file that only root (or the service's user) can read.
+the password on its standard input, from a file that only root (or the service's user) can read. It may
+print ``serial: …``, the number by which the recorder names itself: the best evidence of who it is.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -20,6 +22,7 @@ from dockd.settings import Unlock
 from dockd.visit.worker import Lifeline
 
 _MOST_PASSWORD = 4096
+_SERIAL = re.compile(rb"(?m)^serial: ([!-~]{1,64})$")
 _CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 
@@ -40,17 +43,17 @@ class Unlockable:
 
 @dataclass(frozen=True, slots=True)
 class Unlocking:
-    """The work: runs the command to its end. Raises UnlockFailed."""
+    """The work: runs the command to its end and returns the serial that it printed. Raises UnlockFailed."""
 
     rule: Unlock
     gadget: Gadget
 
-    def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> None:
-        unlock(self.rule, self.gadget)
+    def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> str | None:
+        return unlock(self.rule, self.gadget)
 
 
-def unlock(rule: Unlock, gadget: Gadget, *, environ: Mapping[str, str] = os.environ) -> None:
-    """Runs ``rule``'s command for the device. Raises UnlockFailed."""
+def unlock(rule: Unlock, gadget: Gadget, *, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Runs ``rule``'s command for the device; returns the recorder's own serial, if it says it. Raises UnlockFailed."""
     password = read_password(rule, environ)
     said = {
         "DOCKD_PORT": gadget.port,
@@ -63,13 +66,13 @@ def unlock(rule: Unlock, gadget: Gadget, *, environ: Mapping[str, str] = os.envi
         with subprocess.Popen(
             rule.command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=said,
             start_new_session=True,
         ) as process:
             try:
-                process.communicate(password, timeout=rule.deadline.total_seconds())
+                said_back, _nothing = process.communicate(password, timeout=rule.deadline.total_seconds())
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise UnlockFailed(profile=rule.profile, reason="deadline") from None
@@ -77,6 +80,8 @@ def unlock(rule: Unlock, gadget: Gadget, *, environ: Mapping[str, str] = os.envi
         raise UnlockFailed(profile=rule.profile, reason=error.strerror or str(error)) from error
     if process.returncode:
         raise UnlockFailed(profile=rule.profile, reason=f"exit {process.returncode}")
+    found = _SERIAL.search(said_back)
+    return found[1].decode() if found else None
 
 
 def read_password(rule: Unlock, environ: Mapping[str, str] = os.environ) -> bytes:

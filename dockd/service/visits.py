@@ -198,6 +198,7 @@ class Visits(Part):
             act.bay,
             act.docked_at,
             folder,
+            act.driver_serial,
         )
         theirs, ours = os.pipe()
         os.set_blocking(ours, False)
@@ -231,7 +232,7 @@ class Visits(Part):
             evidence = str(ended.error) if isinstance(ended.error, DockdError) else "fault"
             self._tell("unlock_failed", port, {"bay": self._dock.bay(port), "profile": profile, "evidence": evidence})
         trouble = "unlock_failed" if ended.error else ""
-        self._dock.unlocked(port, trouble, now=self._surroundings.loop.clock())
+        self._dock.unlocked(port, trouble, now=self._surroundings.loop.clock(), serial=ended.value)
         self._decide()
 
     def _watch(self) -> None:

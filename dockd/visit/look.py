@@ -22,7 +22,7 @@ from dockd.register import recorders
 from dockd.register.station import Station
 from dockd.visit.identify import Clue, Identified, identify
 from dockd.visit.patience import Patience
-from dockd.visit.request import Root
+from dockd.visit.request import Root, VisitRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _refuse_store(path: str, store: str) -> None:
         raise PathIsStore(path=path, store=store)
 
 
-def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
+def look_at(card: Card, station: Station, request: VisitRequest) -> Sight:
     """Lists and classifies the card and says whose it is. Raises UnknownNumber for an unregistered ``device_no``."""
     profiles = load_profiles(station.settings.profiles.folder)
     listing = list_card(card.fd, now=station.now(), heard=card.patience.heard)
@@ -114,7 +114,7 @@ def look_at(card: Card, station: Station, *, device_no: str | None) -> Sight:
     bindings = read_bindings(card.fd, listing, profile)
     with station.register.read() as session:
         named, mentioned = _by_names(session, classified)
-        clues = [*_gather(session, card.identity, bindings, device_no), *named]
+        clues = [*_gather(session, card.identity, bindings, request), *named]
         found = identify(clues, mentioned=mentioned)
         wanted = _registered_profile(session, found.device_no)
     if wanted and wanted != profile.name:
@@ -145,12 +145,15 @@ def _gather(
     session: Session,
     card: CardIdentity,
     bindings: Sequence[Binding],
-    device_no: str | None,
+    request: VisitRequest,
 ) -> list[Clue]:
     clues = []
+    device_no, driver_serial = request.device_no, request.driver_serial
     if device_no is not None:
         recorders.get_recorder(session, device_no)
         clues.append(Clue(Rung.EXPLICIT, device_no, device_no))
+    if driver_serial:
+        clues.append(Clue(Rung.DRIVER, driver_serial, recorders.device_by_serial(session, driver_serial)))
     clues += [
         Clue(Rung.BINDING_FILE, binding.device, recorders.device_by_token(session, binding.device))
         for binding in bindings

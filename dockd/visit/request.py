@@ -26,9 +26,10 @@ class Root:
 class VisitRequest:
     """A card that is reachable as the directory ``path``, or as ``root``: then ``path`` is only its name for people.
 
-    ``device_no`` is a person's word and overrides every other evidence; ``docked_at`` is given
-    only for footage handed in by hand (``source`` manual), ``person`` is who says so. ``called`` is
-    what people call the directory, where ``path`` is only how this process reaches it.
+    ``device_no`` is a person's word and overrides every other evidence; ``docked_at`` is when the recorder
+    was docked, or for footage handed in by hand (``source`` manual) when that was; ``person`` is who says so.
+    ``called`` is what people call the directory, where ``path`` is only how this process reaches it.
+    ``driver_serial`` is what the recorder said of itself when it was unlocked.
     """
 
     path: str
@@ -40,6 +41,7 @@ class VisitRequest:
     note: str | None = None
     root: Root | None = None
     called: str | None = None
+    driver_serial: str | None = None
 
     @property
     def name(self) -> str:

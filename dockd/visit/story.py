@@ -55,7 +55,7 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
         held.enter_context(holding_card(store, card.identity.instance, wait_s=_LOCK_WAIT_S))
         recover_visits(station, own_card=card.identity.instance, meter=meter, guards=guards)
         meter.enter(Phase.LISTING)
-        sight = card.patience.wait_for(lambda: look_at(card, station, device_no=request.device_no))
+        sight = card.patience.wait_for(lambda: look_at(card, station, request))
         sight = claim(card, sight, guards)
         if sight.identified.device_no is None and station.settings.unknown_recorder == "hold":
             hold(station, request, card, sight)

@@ -394,13 +394,14 @@ def test_a_recorder_that_the_configuration_can_unlock_is_asked_at_most_twice_and
     assert world.wait(2) == [Unlock("1-1", gadget())]
     assert world.state() is State.UNLOCKING
     assert world.wait(100) == [], "while the command runs"
-    world.dock.unlocked("1-1", "", now=world.now)
+    world.dock.unlocked("1-1", "", now=world.now, serial="2107731")
     world.pull()
     world.wait(1)
     world.plug(gadget(address="1:6"), block())
     (begun,) = world.wait(2)
     assert isinstance(begun, Begin)
     assert begun.docked_at == docked_at
+    assert begun.driver_serial == "2107731", "the recorder's own word"
 
 
 def test_a_recorder_that_stays_locked_is_not_asked_for_ever() -> None:

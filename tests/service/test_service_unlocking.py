@@ -77,6 +77,22 @@ def test_the_command_gets_the_port_in_its_environment_and_the_password_on_its_in
     assert said.read_text() == repr((["$(touch /tmp/never)", "a b"], "hunter2", "1-4.1", "2107731", False))
 
 
+@pytest.mark.parametrize(
+    ("printed", "serial"),
+    [
+        ("serial: 2107731", "2107731"),
+        ("hello\nserial: A-9\nbye", "A-9"),
+        ("2107731", None),
+        ("serial: a b", None),
+        ("", None),
+    ],
+)
+def test_the_serial_that_a_recorder_names_itself_by_is_taken_from_the_commands_words(
+    tmp_path: Path, printed: str, serial: str | None
+) -> None:
+    assert unlock(rule(script(tmp_path, f"print({printed!r})")), A9) == serial
+
+
 def test_a_command_that_fails_or_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnlockFailed) as failed:
         unlock(rule(script(tmp_path, "raise SystemExit(3)")), A9)

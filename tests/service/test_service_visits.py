@@ -118,6 +118,19 @@ def test_a_twin_that_is_ingested_is_stored_as_nobodys(office: Office) -> None:
     assert "twin_identity" in office.kinds()
 
 
+def test_a_recorder_that_named_itself_when_it_was_unlocked_is_believed_before_its_files(office: Office) -> None:
+    card = office.card("moved", serial="2107732")
+    office.configure("docking: {settle: 1s, return_within: 2s, visits: 8, per_controller: 8}")
+    office.script.plug("A1", card)
+    office.start()
+    office.visits._dock.stays["A1"].driver_serial = "2107731"
+    office.until_state("A1", "done")
+    office.until_quiet()
+    (visit,) = office.shown()
+    assert (visit["device_no"], visit["identified_by"]) == ("YS-07", "driver")
+    assert "identity_conflict" in office.kinds(), "its files are another recorder's: the card was moved (article 26)"
+
+
 # --- workers ---------------------------------------------------------------------------------------------------
 
 
