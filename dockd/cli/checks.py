@@ -62,11 +62,14 @@ def failed(name: str, error: DockdError) -> Check:
 
 def survey(settings: Settings, open_station: Callable[[], Station], now: datetime) -> Iterator[Check]:
     """Every check of a station whose configuration is valid, the quick ones first."""
+    from dockd.cli.foldercheck import check_folders
+
     yield Check("configuration", Verdict.OK, _("configuration {file}: valid").format(file=settings.file))
     yield check_designated(settings.agency.designated_storage)
     yield check_zone(settings, now)
     yield check_profiles(settings.profiles.folder)
     yield from check_tagging(settings)
+    yield from check_folders(settings, now)
     yield from surroundings()
     yield check_parsers()
     yield from check_store(settings)
