@@ -608,6 +608,27 @@ def test_a_card_that_changes_its_mind_between_proof_and_row_is_remembered_after_
     assert by_path(first)[large]["reason"] == "source_unsteady"
 
 
+@pytest.mark.slow
+@need(faultfs.fuse)
+def test_what_a_card_did_not_give_rightly_survives_the_loss_of_the_register(bureau: Bureau, worn: FaultyCard) -> None:
+    lay_card(bureau, large=SIZE)
+    bureau.configure("verify: {source_twice: true}")
+    worn.spoil(large_of(bureau), Fault(unsteady_at=123_456))
+    small = sorted(truth(bureau))[0]
+    worn.spoil(small, Fault(unreadable=((5000, 5001),)))
+    before = bureau.offload(card=worn.path, code=3)
+    remarks = {record["original_name"]: record["remark"] for record in bureau.records()}
+    for file in bureau.folder.glob("register.db*"):
+        file.unlink()
+    bureau.dockd("rebuild")
+    after = bureau.json("visit", "show", before["visit_id"])
+    assert after["files"] == before["files"]
+    assert {file["outcome"] for file in after["files"]} == {"stored", "stored_damaged"}
+    assert {record["original_name"]: record["remark"] for record in bureau.records()} == remarks
+    again = bureau.offload(card=worn.path, code=3)
+    assert again["bytes_read"] > SIZE + 40_000, "both are read again"
+
+
 # --- a card that has more to give the next time --------------------------------------------------------------
 
 
