@@ -108,10 +108,12 @@ def release(result: CopyResult, station: Station, numbers: Numbers, meter: Meter
     A file that changed or was replaced while it was read, or that the card gave back in two ways,
     and a card that was pulled leave something behind; a file that the card cannot give back does not.
     Of two ways nobody knows which is right: one is stored, the card is the only witness of the other.
+    Nor is it true while a file has no outcome: what was proven may be gone when the store is back.
     """
     again = bool(result.unsteady) or any(isinstance(one.error, _WORTH_ANOTHER_TRY) for one in result.failures)
     safe = not (result.card_gone or result.differing or again)
     with station.register.write() as session:
+        safe = safe and not visits.outcome_counts(session, numbers.visit_id).get("pending")
         visits.note_stored(session, numbers.visit_id, at=station.now(), safe=safe, actor=station.actor)
         if result.card_gone:
             alarm_card_gone(session, station, numbers)

@@ -110,6 +110,10 @@ def _left(jobs: Sequence[Job], card: Card, visit: Persistence) -> list[Job]:
     held = {one.observation_id: one for one in waiting}
     store = str(visit.station.store)
     todo = [_resume(job, held[job.observation_id], store) for job in jobs if job.observation_id in held]
+    with visit.station.register.write() as session:
+        for job in todo:
+            if not job.resume:  # its temp is gone, and with it what was proven of it
+                transfers.forget_journal(session, job.observation_id)
     visit.meter.left(len(todo), sum(job.entry.size for job in todo))
     return todo
 

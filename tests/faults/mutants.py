@@ -791,6 +791,14 @@ TROUBLE = (
         f"{T_PIPELINE}::test_a_source_that_is_not_steady_is_kept_and_marked_and_not_safe",
     ),
     broken(
+        "what has no outcome is safe to remove",
+        COPYING,
+        '        safe = safe and not visits.outcome_counts(session, numbers.visit_id).get("pending")\n',
+        "",
+        "tests/offload/test_persist.py::"
+        "test_what_was_proven_and_is_not_there_any_more_when_the_store_is_back_is_not_safe",
+    ),
+    broken(
         "a card that gives a file in two ways is safe to remove",
         COPYING,
         "bool(result.unsteady) or any(",

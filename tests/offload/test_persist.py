@@ -274,6 +274,31 @@ def test_what_was_proven_when_the_store_failed_is_brought_to_its_place_first(doc
     assert visits_of(dock) == 1
 
 
+@pytest.mark.parametrize("harm", ["gone", "altered"])
+def test_what_was_proven_and_is_not_there_any_more_when_the_store_is_back_is_not_safe(dock: Dock, harm: str) -> None:
+    lay(dock)
+    visit, aside = Visit(dock), dock.store.with_name("store-aside")
+
+    def wait(_error: StoreError) -> bool:
+        for temp in aside.rglob("*.part"):
+            temp.unlink()
+            if harm == "altered":
+                temp.write_bytes(b"other")
+        aside.rename(dock.store)
+        return True
+
+    def vanish() -> None:
+        dock.store.rename(aside)
+
+    shown = visit(passed=Steps({Step.VERIFIED_KEPT: once(vanish)}), store_again=wait)
+    assert (shown["outcome"], shown["safe_at"]) == ("partial", None)
+    assert "store_altered" in kinds(dock)
+    again = Visit(dock)()
+    assert again["outcome"] == "complete"
+    assert again["safe_at"]
+    dock.require_no_false_word()
+
+
 def test_who_waits_for_nothing_gets_the_stores_error_at_once(dock: Dock) -> None:
     lay(dock)
     aside = dock.store.with_name("store-aside")
