@@ -146,7 +146,7 @@ def _alert_row(
 
 def _without_names(alert: Alert) -> Alert:
     """What a card says of itself (labels, tokens in names) may be a person's name: it stays in the station."""
-    hidden = {"evidence", "others_said", "serial", "value"}
+    hidden = {"evidence", "serials", "value"}
     return replace(alert, facts={k: v for k, v in alert.facts.items() if k not in hidden})
 
 

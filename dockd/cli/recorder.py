@@ -249,6 +249,10 @@ def issue(
     override: str | None,
     as_json: bool,
 ) -> None:
+    from dockd.cli.output import say
+    from dockd.law.vocabulary import ALERT_CLASSES
+    from dockd.locale import language
+    from dockd.register.alerts import open_alerts_of
     from dockd.register.custody import issue_recorder
     from dockd.visit.rejudge import rejudge
 
@@ -270,7 +274,12 @@ def issue(
         )
     rejudge(station)
     station.mirror_ledger()
-    _tell_handover(asdict(done), done.flags, as_json)
+    with station.register.read() as session:
+        found = open_alerts_of(session, device_no)
+    said = [{"alert_id": one.alert_id, "kind": one.kind, "severity": one.severity} for one in found]
+    _tell_handover(asdict(done) | {"open_alerts": said}, done.flags, as_json)
+    for one in found:
+        say(_("Note: {text}").format(text=f"{one.alert_id} {ALERT_CLASSES[one.kind].text(language())}"))
 
 
 @recorder.command("return", help=N_("Take a recorder back. A time in the past only records what happened."))

@@ -95,15 +95,15 @@ def exchanged_card(last: str | None, now: str | None) -> bool:
     return last is not None and now is not None and last != now
 
 
-def foreign_serial(spoken: Iterable[Collection[str]], known: Collection[str]) -> str | None:
-    """The serial that most of a card's names carry, where it is none of the ``known`` numbers.
+def foreign_serials(spoken: Iterable[Collection[str]], known: Collection[str]) -> tuple[str, ...]:
+    """What the serial can be that most of a card's names carry, where it is none of the ``known`` numbers.
 
-    ``spoken`` is, for each name with a number in it, what it can be read as. ``known`` are the numbers of
-    recorders and officers: a name that can be read as one of them is no evidence of a foreign serial.
+    ``spoken`` is, for each name with a number in it, what it can be read as: a name that can be read as a
+    known number is no evidence of a foreign serial. Empty where nothing is foreign; several where the
+    names can be read in two ways.
     """
     readings = [frozenset(said) for said in spoken if said]
     foreign = [said for said in readings if not said & set(known)]
     if len(foreign) * 2 <= len(readings):
-        return None
-    common = frozenset.intersection(*foreign)
-    return min(common) if common else None
+        return ()
+    return tuple(sorted(frozenset.intersection(*foreign)))

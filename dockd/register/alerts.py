@@ -203,6 +203,12 @@ def find_alerts(session: Session, alert_ids: Iterable[int]) -> list[Alert]:
     ]
 
 
+def open_alerts_of(session: Session, device_no: str) -> list[Alert]:
+    """What is open about one recorder, oldest first."""
+    query = _alerts().where(RecorderRow.device_no == device_no, AlertRow.state != AlertState.CLOSED)
+    return [_as_alert(row) for row in session.execute(query.order_by(AlertRow.id))]
+
+
 def list_alerts(session: Session, *, open_only: bool = False, kind: str | None = None) -> tuple[Alert, ...]:
     """All alerts, or those of one kind, oldest first; ``open_only``: those that are not closed."""
     query = _alerts().order_by(AlertRow.id)

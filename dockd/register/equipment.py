@@ -232,7 +232,8 @@ def _enter(
     session.add(row)
     session.flush()
     _tell(session, station, recorder, row, before)
-    _settle(session, station, recorder, act)
+    if row.visit_id is None:  # a dock reads no battery: its check is not the one that falls due
+        _settle(session, station, recorder, act)
     return _event(row, recorder.device_no, recorder.state)
 
 

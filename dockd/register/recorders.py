@@ -317,6 +317,16 @@ def trust_identity(
     )
 
 
+def last_identity(session: Session, recorder_id: int, kind: str) -> str | None:
+    """The newest identity of this kind that the recorder was seen with."""
+    return session.scalar(
+        select(RecorderIdentityRow.value)
+        .where(RecorderIdentityRow.recorder_id == recorder_id, RecorderIdentityRow.kind == kind)
+        .order_by(RecorderIdentityRow.last_seen_at.desc(), RecorderIdentityRow.id.desc())
+        .limit(1)
+    )
+
+
 def identities(session: Session, device_no: str) -> list[Identity]:
     """What this recorder was known by, oldest first."""
     query = (

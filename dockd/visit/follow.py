@@ -32,6 +32,7 @@ from dockd.visit.rejudge import read_clocks, rejudge
 from dockd.visit.request import Phase
 from dockd.visit.sidecars import write_sidecars
 from dockd.visit.survey import Touched, survey
+from dockd.visit.upkeep import check_recorder
 
 _BATCH = 64  # files a probe batch and a transaction
 
@@ -51,6 +52,7 @@ def follow_up(
     _write_lacking_sidecars(station, visit_id, check)
     read_clocks(station, visit_id)
     rejudge(station, check=check)
+    check_recorder(station, visit_id)
     manifest = keep_manifest(station, visit_id)
     outcome = end(station, visit_id, manifest, interrupted)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from dockd.card.health import file_system_state
 from dockd.errors import NotAnswering, ProofFailed, RecorderNotRegistered
 from dockd.law.deadline import StationClock
 from dockd.nouns import Entry, EntryType, ParsedName, Rung, VisitOutcome, display_path
@@ -35,6 +36,7 @@ from dockd.visit.persist import Persistence, copy_whole
 from dockd.visit.planning import keep_listing, make_plan
 from dockd.visit.recovery import Unfinished, finish_visit, recover_visits
 from dockd.visit.request import Claim, Phase, Turn, VisitRequest
+from dockd.visit.upkeep import note_recorder
 from dockd.visit.urgency import next_deadline
 
 # A command that was just killed leaves a worker that ends by itself within milliseconds.
@@ -130,10 +132,7 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
         visit_id = visits.open_visit(session, visit, actor=station.actor)
         if doubt:
             alarm_clock(session, station, visit_id, now=now, seen=seen, ahead=noted.ahead)
-        if number:
-            for kind, value in (("fs_uuid", card.identity.fs_uuid), ("label", card.identity.label)):
-                if value:
-                    recorders.note_identity(session, number, kind, value, now=visit.opened_at)
+        note_recorder(session, station, card, sight, visit_id, visit.opened_at)
         _alarm_identity(session, station, sight, visit_id)
     return Numbers(visit_id, visit.docked_at, visit.recorder_id, number)
 
@@ -183,7 +182,7 @@ def _new_visit(
         recorder_id=recorder_id,
         device_no=sight.identified.device_no,
         identified_by=sight.identified.rung,
-        evidence=_evidence(sight) | ({"station_clock": doubt} if doubt else {}),
+        evidence=_evidence(card, sight) | ({"station_clock": doubt} if doubt else {}),
         profile=sight.profile.name,
         path=display_path(os.fsencode(request.name)),
         person=request.person,
@@ -192,8 +191,10 @@ def _new_visit(
     )
 
 
-def _evidence(sight: Sight) -> dict[str, Any]:
+def _evidence(card: Card, sight: Sight) -> dict[str, Any]:
+    state = card.patience.wait_for(lambda: file_system_state(card.fd))
     return {
+        **({"file_system": asdict(state)} if state else {}),
         "clues": [asdict(clue) for clue in sight.clues],
         "binding_officers": [b.officer for b in sight.bindings if b.officer],
     }

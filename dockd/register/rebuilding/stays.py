@@ -54,9 +54,13 @@ def visit_opened(rows: Rows, line: TaleLine) -> None:
     rows.seen[data["visit_id"]] = set()
     if data["bay"]:
         _touch_bay(rows, line)
-    for kind in ("fs_uuid", "label"):
-        if data["device_no"] and data["card"][kind]:
-            note_identity(rows, line, data["device_no"], kind, data["card"][kind])
+    if data["device_no"]:
+        card = data["card"]
+        size = str(card["size"]) if card["size"] and card["fs_uuid"] else None
+        seen = {kind: card[kind] for kind in ("fs_uuid", "label", "usb_serial")} | {"card_size": size}
+        for kind, value in seen.items():
+            if value:
+                note_identity(rows, line, data["device_no"], kind, value)
 
 
 def _touch_bay(rows: Rows, line: TaleLine) -> None:
