@@ -21,15 +21,17 @@ from dockd import trace
 
 # fmt: off
 FIELDS = frozenset((
-    "action", "alert_id", "attempt", "backlog", "bay", "bytes_done", "bytes_free", "bytes_read", "bytes_stored",
-    "bytes_total", "bytes_written", "case_no", "cert_no", "code", "count", "deadline_at", "device_no",
-    "diskseq", "docked_at", "duration_s", "elapsed_s", "errno", "error", "event", "exception", "exit_code",
-    "export", "file_no", "files", "footage_id", "frames", "hours", "identified_by", "job", "kind", "late_kind",
-    "ledger_seq", "level", "lines", "logger", "message", "needs", "next_at", "offset", "op", "outcome",
-    "overdue_s", "pid", "port", "profile", "queue", "rate", "reason", "record_id", "records", "revision",
-    "rows", "rung", "safe_at", "seconds", "seq", "sha256", "signal", "slot", "source", "state", "station_no",
-    "status", "step", "store_id", "stored_at", "time", "timestamp", "tool", "unit_no", "version", "visit_id",
-    "wait_s",
+    "acknowledged", "action", "alert_id", "attempt", "backlog", "bay", "bytes_done", "bytes_free", "bytes_read",
+    "bytes_stored", "bytes_total", "bytes_written", "case_no", "cert_no", "channel", "code", "count", "date",
+    "days_left", "deadline_at", "device_no", "diskseq", "docked_at", "duration_s", "elapsed_s", "errno", "error",
+    "event", "exception", "exit_code", "export", "failures", "faults", "file_no", "files", "files_wrong",
+    "footage_id", "frames", "free", "hours", "identified_by", "job", "kind", "late_docked", "late_kind",
+    "late_stored", "ledger_seq", "level", "lines", "logger", "message", "message_id", "needs", "next_at", "offset",
+    "oldest_proof", "op", "outcome", "overdue_s", "per_day", "pid", "port", "profile", "proofs_due", "queue", "rate",
+    "reason", "record_id", "recorders_docked", "records", "revision", "rows", "rung", "safe_at", "seconds", "seq",
+    "sha256", "signal", "since", "slot", "source", "state", "station_no", "status", "step", "store_id", "stored_at",
+    "time", "timestamp", "tool", "unassigned", "unassigned_since", "unit_no", "unsent", "until", "version",
+    "visit_id", "visits", "visits_held", "visits_incomplete", "wait_s",
 ))
 # fmt: on
 """Every field a log line may have. Numbers of people and things, never their names."""

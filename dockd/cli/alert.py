@@ -152,6 +152,7 @@ def send(invocation: Invocation, as_json: bool) -> int:
     from dockd.cli.output import print_summary
     from dockd.errors import Exit
 
+    _log_as_configured(invocation)
     station = invocation.station()
     opened = watch_checks(station)
     raised = escalate(station)
@@ -177,6 +178,14 @@ def send(invocation: Invocation, as_json: bool) -> int:
     return Exit.PARTIAL if done.failing else Exit.DONE
 
 
+def _log_as_configured(invocation: Invocation) -> None:
+    """The journal is a channel too: its lines go to standard error, unless the service has its own log."""
+    from dockd import log
+
+    if invocation.caller is None:
+        log.configure(invocation.settings().log.level)
+
+
 @alert.command(help=N_("Send a test message on a channel."))
 @click.argument("channel", metavar="CHANNEL")
 @json_option
@@ -187,6 +196,7 @@ def test(invocation: Invocation, channel: str, as_json: bool) -> int:
     from dockd.errors import Exit, UnknownNumber
     from dockd.register.outbox import TEST, announce
 
+    _log_as_configured(invocation)
     station = invocation.station()
     if channel not in [one.name for one in station.settings.alerts.channels]:
         raise UnknownNumber(noun=_("channel"), number=channel, command="dockd alert outbox")

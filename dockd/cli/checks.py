@@ -62,6 +62,7 @@ def failed(name: str, error: DockdError) -> Check:
 
 def survey(settings: Settings, open_station: Callable[[], Station], now: datetime) -> Iterator[Check]:
     """Every check of a station whose configuration is valid, the quick ones first."""
+    from dockd.cli import alertchecks
     from dockd.cli.foldercheck import check_folders
 
     yield Check("configuration", Verdict.OK, _("configuration {file}: valid").format(file=settings.file))
@@ -70,6 +71,8 @@ def survey(settings: Settings, open_station: Callable[[], Station], now: datetim
     yield check_profiles(settings.profiles.folder)
     yield from check_tagging(settings)
     yield from check_folders(settings, now)
+    yield alertchecks.check_routes(settings)
+    yield from alertchecks.check_secrets(settings)
     yield from surroundings()
     yield check_parsers()
     yield from check_store(settings)
@@ -370,12 +373,15 @@ def _try_rename(first: str, second: str) -> Check:
 
 
 def check_register(open_station: Callable[[], Station]) -> Iterator[Check]:
-    """The register can be opened, is whole, agrees with the ledger's mirror; what is unfinished."""
+    """The register can be opened, is whole, agrees with the ledger's mirror; what is unfinished or undelivered."""
+    from dockd.cli import alertchecks
+
     try:
         station = open_station()
         yield check_integrity(station)
         yield check_mirror(station)
         yield check_visits(station)
+        yield from alertchecks.check_channels(station)
     except DockdError as error:
         yield failed("register", error)
 

@@ -31,6 +31,7 @@ from dockd.register.tables import (
     ExceptionRow,
     InterruptionRow,
     RecorderEventRow,
+    RecorderIdentityRow,
     RecorderRow,
     RecorderState,
     RecordRow,
@@ -91,12 +92,30 @@ _RECORDERS = {
     "attributes": "功能",
     "state": "状态",
     "created_at": "登记时间",
+    "fs_uuid": "存储卡标识",
+    "card_size": "存储卡容量字节",
 }
+_OF_CARDS = ("fs_uuid", "card_size")
 
 
 def _recorders(session: Session) -> Iterator[Said]:
+    """Each recorder with the card that it was seen with last."""
+    cards = _newest_cards(session)
     for row in session.scalars(select(RecorderRow).order_by(RecorderRow.device_no)):
-        yield {name: getattr(row, name) for name in _RECORDERS}
+        said = {name: getattr(row, name) for name in _RECORDERS if name not in _OF_CARDS}
+        yield said | cards.get(row.id, {})
+
+
+def _newest_cards(session: Session) -> dict[int, dict[str, str]]:
+    rows = session.scalars(
+        select(RecorderIdentityRow)
+        .where(RecorderIdentityRow.kind.in_(_OF_CARDS))
+        .order_by(RecorderIdentityRow.last_seen_at, RecorderIdentityRow.id)
+    )
+    found: dict[int, dict[str, str]] = {}
+    for row in rows:
+        found.setdefault(row.recorder_id, {})[row.kind] = row.value
+    return found
 
 
 # --- issue and return --------------------------------------------------------------------------------------
@@ -218,6 +237,7 @@ def _handings_over(session: Session) -> Iterator[Said]:
             "event_type": "issued",
             "at": row.issued_at,
             "battery_pct": row.battery_out,
+            "battery_source": row.battery_out_source,
             "card_free": row.free_out,
             "person": row.issued_by,
         }
@@ -228,6 +248,7 @@ def _handings_over(session: Session) -> Iterator[Said]:
                 "event_type": "returned",
                 "at": row.returned_at,
                 "battery_pct": row.battery_in,
+                "battery_source": row.battery_in_source,
                 "person": row.returned_by,
             }
 

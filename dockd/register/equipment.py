@@ -6,7 +6,7 @@ recorded whenever it is entered; it changes the recorder's state only where noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ from dockd.locale import _, language
 from dockd.register import alerts, ledger
 from dockd.register.recorders import STATE_WORDS, get_row
 from dockd.register.station import Station
-from dockd.register.tables import CustodyRow, RecorderEventRow, RecorderRow, RecorderState
+from dockd.register.tables import RecorderEventRow, RecorderRow, RecorderState
 from dockd.register.values import instant, percent, width, words
 
 _TEXT_MAX = 1000
@@ -344,49 +344,6 @@ def checks_by_docks(session: Session, recorder_id: int, *, limit: int) -> list[R
         .limit(limit)
     )
     return list(session.scalars(query))
-
-
-def equipment_register(session: Session) -> Iterator[EquipmentEvent]:
-    """The whole equipment register with issues and returns, in the order of time (columns of domain.md 6.5)."""
-    told = session.execute(
-        select(RecorderEventRow, RecorderRow.device_no).join(
-            RecorderRow, RecorderRow.id == RecorderEventRow.recorder_id
-        )
-    )
-    found = [_event(row, number) for row, number in told]
-    handed = session.execute(
-        select(CustodyRow, RecorderRow.device_no).join(RecorderRow, RecorderRow.id == CustodyRow.recorder_id)
-    )
-    for custody, number in handed:
-        found += _handovers(custody, number)
-    yield from sorted(found, key=lambda event: (event.at, event.device_no, event.event_id))
-
-
-def _handovers(row: CustodyRow, device_no: str) -> Iterator[EquipmentEvent]:
-    facts = {"custody_id": row.id, "cert_no": row.cert_no, "flags": list(row.flags)}
-    yield EquipmentEvent(
-        event_id=row.id,
-        device_no=device_no,
-        kind="issued",
-        at=row.issued_at,
-        person=row.issued_by,
-        battery_pct=row.battery_out,
-        battery_source=row.battery_out_source,
-        card_free=row.free_out,
-        told=row.override_reason,
-        facts=facts,
-    )
-    if row.returned_at:
-        yield EquipmentEvent(
-            event_id=row.id,
-            device_no=device_no,
-            kind="returned",
-            at=row.returned_at,
-            person=row.returned_by,
-            battery_pct=row.battery_in,
-            battery_source=row.battery_in_source,
-            facts=facts,
-        )
 
 
 def _event(row: RecorderEventRow, device_no: str, state: str | None = None) -> EquipmentEvent:

@@ -71,12 +71,11 @@ def test_a_card_is_exchanged_only_where_both_were_seen() -> None:
 def test_a_foreign_serials_is_what_most_names_carry_and_nobody_knows() -> None:
     """不得私自…更换处理: no exchange."""
     names = [{"2107999", "012345"}] * 3 + [{"2107731"}]
-<<<<<<< HEAD
-    assert foreign_serial(names, {"2107731"}) == "012345", "either may be meant: one of them is named"
-    assert foreign_serial(names, {"2107731", "012345"}) is None, "the names can be read as a known officer's"
-    assert foreign_serial([{"2107999"}, {"2107731"}], {"2107731"}) is None, "half is not most"
-    assert foreign_serial([{"2107999"}, {"2107888"}], set()) is None, "they agree on nothing"
-    assert foreign_serial([], {"1"}) is None
+    assert foreign_serials(names, {"2107731"}) == ("012345", "2107999"), "either may be meant"
+    assert foreign_serials(names, {"2107731", "012345"}) == (), "the names can be read as a known number"
+    assert foreign_serials([{"2107999"}, {"2107731"}], {"2107731"}) == (), "half is not most"
+    assert foreign_serials([{"2107999"}, {"2107888"}], set()) == (), "they agree on nothing"
+    assert foreign_serials([], {"1"}) == ()
 
 
 # --- 停用时间 how long it could not be used --------------------------------------------------------------------
@@ -110,10 +109,3 @@ def test_a_recorder_is_out_of_service_from_its_fault_until_it_is_back(
 def test_a_recorder_that_came_back_broken_stays_out_of_service() -> None:
     acts = [(on(1), Act.SENT, True), (on(3), Act.BACK, False)]
     assert out_of_service(acts, on(20)) == [(on(1), on(20))]
-=======
-    assert foreign_serials(names, {"2107731"}) == ("012345", "2107999"), "either may be meant"
-    assert foreign_serials(names, {"2107731", "012345"}) == (), "the names can be read as a known number"
-    assert foreign_serials([{"2107999"}, {"2107731"}], {"2107731"}) == (), "half is not most"
-    assert foreign_serials([{"2107999"}, {"2107888"}], set()) == (), "they agree on nothing"
-    assert foreign_serials([], {"1"}) == ()
->>>>>>> d98746f (A docking checks the recorder: its card, its serial, its state; what it finds is told before it is handed out again)
