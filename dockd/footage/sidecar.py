@@ -218,7 +218,12 @@ PROPERTIES = (
     Property("digest", "digest", _TEXT, "校验值 of the stored file, hexadecimal"),
     Property("size", "size", _INTEGER, "大小, bytes of the stored file"),
     Property(
-        "holes", "holes", _HOLE, "ranges that could not be read from the card: zeros, and part of the digest", many=True
+        "holes",
+        "holes",
+        _HOLE,
+        "ranges that could not be read from the card: zeros and part of the digest, "
+        "or beyond the end of the stored file",
+        many=True,
     ),
     Property("verified_at", "verifiedAt", _TIME, "校验时间, when it was read back from the medium"),
     Property("station_no", "stationNo", _TEXT, "采集站编号"),
