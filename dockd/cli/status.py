@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def status(invocation: Invocation, watch: bool, as_json: bool) -> None:
         return
     from rich.live import Live
 
-    with Live(draw(look(invocation)), auto_refresh=False, screen=True) as live:
+    with suppress(KeyboardInterrupt), Live(draw(look(invocation)), auto_refresh=False, screen=True) as live:
         while True:
             time.sleep(_REDRAW_S)
             live.update(draw(look(invocation)), refresh=True)

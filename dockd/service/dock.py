@@ -103,6 +103,7 @@ class Dock:
         self.rules = rules
         self.stays: dict[str, Stay] = {}
         self.removed: dict[str, Removed] = {}
+        self._homes: dict[str, str] = {}
         self._keys = itertools.count(1)
 
     # --- what is told ---------------------------------------------------------------------------------
@@ -302,10 +303,16 @@ class Dock:
         return (not self._goes_first(stay), deadline or _FAR, card.order)
 
     def _by_bays(self, sighting: Sighting) -> Sighting:
-        """Everything of one bay under one port: its USB 2 and USB 3 sides, and what hangs on a recorder's own hub."""
+        """Everything of one bay under one port: its USB 2 and USB 3 sides, and what hangs on a recorder's own hub.
+
+        A stay keeps its port when the configuration's bays change meanwhile.
+        """
+        for port in sighting.ports:
+            if self._homes.get(port) not in self.stays:
+                self._homes[port] = self._socket(port)
         return Sighting(
-            frozenset(replace(block, port=self._socket(block.port)) for block in sighting.blocks),
-            frozenset(replace(gadget, port=self._socket(gadget.port)) for gadget in sighting.gadgets),
+            frozenset(replace(block, port=self._homes[block.port]) for block in sighting.blocks),
+            frozenset(replace(gadget, port=self._homes[gadget.port]) for gadget in sighting.gadgets),
         )
 
     def _socket(self, port: str) -> str:

@@ -159,6 +159,20 @@ def test_both_sides_of_a_usb_3_socket_and_a_recorders_own_hub_are_one_bay() -> N
     assert [type(act) for act in world.wait(2)] == [Back]
 
 
+def test_bays_that_change_in_the_configuration_drop_no_visit() -> None:
+    world = World(replace(RULES, bays={}))
+    (begun,) = world.docked(block("1-1.2"))
+    world.ask(begun.key, 1)
+    world.dock.rules = replace(RULES, bays={"2-1": ("B7", False), "1-1": ("B7", False)})
+    assert world.see() == []
+    assert world.wait(60) == []
+    world.end(begun.key)
+    world.pull("1-1.2")
+    world.wait(10)
+    (again,) = world.docked(block("1-1.2", seq=2))
+    assert (again.bay, again.port) == ("B7", "2-1"), "from the next stay on"
+
+
 # --- going away and coming back --------------------------------------------------------------------------------
 
 

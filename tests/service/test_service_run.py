@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import socket
@@ -146,6 +147,25 @@ def test_it_is_ready_shows_what_it_does_and_ends_in_order(service: Service, run_
     assert service.end() == 0
     assert time.monotonic() - began < 10
     assert run_cli("status", "--json", config=config).json["service"]["state"] == "stopped"
+
+
+def test_a_watched_board_is_drawn_on_a_terminal_until_ctrl_c(office: Office) -> None:
+    words = [sys.executable, "-m", "dockd", "-c", str(office.folder / "dockd.yaml"), "status", "--watch"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, words, os.environ | {"TERM": "xterm", "COLUMNS": "120"})
+    seen = b""
+    end = time.monotonic() + PATIENCE_S
+    while seen.count(b"Open alerts") < 2:
+        assert time.monotonic() < end, seen
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 1 << 16)
+    os.write(terminal, b"\x03")
+    with suppress(OSError):
+        while os.read(terminal, 1 << 16):
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
 
 
 def test_a_killed_service_takes_its_workers_along_and_the_next_one_resumes(service: Service) -> None:
