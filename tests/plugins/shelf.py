@@ -74,12 +74,13 @@ class Shelf:
         data: bytes = b"bytes",
         *,
         media: MediaType = MediaType.VIDEO,
+        mtime_ns: int = 1,
     ) -> int:
         """Stores one file; returns the key of its footage."""
         number = next(self.numbers)
         day = self.at.date()
         file_no = layout.file_no(self.station_no, day, visit_id, number)
-        entry = Entry(name, EntryType.FILE, size=len(data), mtime_ns=1)
+        entry = Entry(name, EntryType.FILE, size=len(data), mtime_ns=mtime_ns)
         with self.register.write() as session:
             visit = session.get_one(VisitRow, visit_id)
             recorder = session.get(RecorderRow, visit.recorder_id) if visit.recorder_id else None
