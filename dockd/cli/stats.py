@@ -56,7 +56,7 @@ def _count(invocation: Invocation, period: Period) -> tuple[Statistics, Mapping[
 
     station = invocation.station()
     with station.register.read() as session:
-        matters = figures.matters(session, period, station.now())
+        matters = figures.matters(session, period, station.now(), station.settings.filing.holidays)
         found = count(figures.recordings(session, period), matters)
         return found, officer_names(session, found.officers)
 

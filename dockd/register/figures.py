@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dockd.law.faults import Act, changes_state, out_of_service
+from dockd.law.filing import Holidays, filing
 from dockd.law.statistics import Matter, Recording, Where
 from dockd.nouns import LateKind, MediaType, OwnerState
 from dockd.register.tables import (
@@ -26,7 +27,6 @@ from dockd.register.tables import (
 )
 
 RECORDINGS = tuple(media.value for media in MediaType if media.is_recording)
-FILING = timedelta(days=30)
 _BY_ALERT = {
     "battery_low": "battery_failures",
     "card_full": "space_failures",
@@ -95,17 +95,20 @@ def recordings(session: Session, period: Period) -> Iterator[Recording]:
         )
 
 
-def matters(session: Session, period: Period, now: datetime) -> list[Matter]:
-    """Everything else of the period: cases, interruptions, and what was alerted of recorders and store."""
+def matters(session: Session, period: Period, now: datetime, holidays: Holidays = ()) -> list[Matter]:
+    """Everything else of the period: cases, interruptions, faults, and what was alerted of recorders and store.
+
+    ``holidays`` move the last day of filing (article 28).
+    """
     return [
-        *_cases(session, period, now),
+        *_cases(session, period, now, holidays),
         *_interruptions(session, period),
         *_equipment(session, period, now),
         *_alerts(session, period),
     ]
 
 
-def _cases(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
+def _cases(session: Session, period: Period, now: datetime, holidays: Holidays) -> Iterator[Matter]:
     """A case belongs to the month in which work on it began; where nobody said when, in which it was registered."""
     works: dict[int, list[CaseWorkRow]] = {}
     for work in session.scalars(select(CaseWorkRow)):
@@ -121,7 +124,7 @@ def _cases(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
         where = Where(month=period.month(begun), unit=_unit(units, officers), officers=officers)
         figure = "cases_with_footage" if case.case_no in has_footage else "cases_without_footage"
         yield Matter(figure=figure, where=where)
-        if case.closed_at and case.filed_at is None and now - case.closed_at > FILING:
+        if case.closed_at and filing(case.closed_at, case.filed_at or now, period.zone, holidays).overdue:
             yield Matter(figure="cases_past_30_days", where=where)
 
 

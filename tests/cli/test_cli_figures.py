@@ -72,6 +72,16 @@ def test_faults_and_the_days_they_cost_stand_in_their_months(dockd: Call, shelf:
     assert [r["days_out_of_service"] for r in only["recorders"] if r["device_no"] == "YS-07"] == [30]
 
 
+def test_a_case_counts_as_past_its_thirty_days_from_the_day_after_the_last(
+    dockd: Call, shelf: Shelf, clock: Any
+) -> None:
+    dockd("case", "close", "A-1", "--at", "2026-11-23T09:00")
+    clock.move(days=30)
+    assert dockd("stats", "--json").json["total"]["cases_past_30_days"] == 0
+    clock.move(days=1)
+    assert dockd("stats", "--json").json["total"]["cases_past_30_days"] == 1
+
+
 def test_another_month_is_empty(dockd: Call, shelf: Shelf) -> None:
     assert dockd("stats", "--month", "2026-12", "--json").json["total"]["files"] == 0
 
