@@ -144,7 +144,7 @@ def take_in(station: Station, folder: str, name: str) -> str:
     try:
         with publishing(ended + REPORT) as draft:
             draft.write(json.dumps(jsonable(told), ensure_ascii=False, indent=2).encode() + b"\n")
-        disk.give_name(begun, ended)
+        _move(begun, ended)
     except OSError as error:
         raise ExportUnwritable(path=folder, reason=error.strerror or str(error)) from error
     _say(station, told, os.path.basename(begun), bad=bool(bad))
@@ -159,8 +159,24 @@ def _begin(folder: str, name: str, now: datetime) -> str:
     if os.path.dirname(name) == WORK:
         return source
     begun = os.path.join(folder, WORK, f"{now.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z-{name}"[:240])
-    disk.give_name(source, begun)
+    _move(source, begun)
     return begun
+
+
+def _move(source: str, target: str) -> None:
+    """A table goes into another folder, and is in one of the two at any instant. Never replaces anything."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links there, or none to a file of somebody else's (fs.protected_hardlinks)
+        if os.path.lexists(target):
+            raise
+        os.rename(source, target)
+        disk.sync_folder(os.path.dirname(target))
+        return
+    disk.sync_folder(os.path.dirname(target))
+    os.unlink(source)
 
 
 def _read(path: str) -> bytes:

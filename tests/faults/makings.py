@@ -30,6 +30,7 @@ from dockd.offload.steps import Passed
 from dockd.register.backup import back_up
 from dockd.register.session import migrate_register
 from dockd.register.station import create_station
+from dockd.service.dropped import take_in
 from dockd.settings import load_settings
 from dockd.visit.rebuild import rebuild_register
 
@@ -327,6 +328,36 @@ def spooled(image: Image, said: set[str], _: Path) -> Iterator[str]:
         yield "the message is gone"
 
 
+TABLE = b"case_no,case_cause\nA-1,x\n"
+
+
+def with_a_dropped_table(scene: Scene) -> None:
+    (scene.station / "drop").mkdir()
+    (scene.station / "drop/cases.csv").write_bytes(TABLE)
+
+
+def a_table_taken_in(folder: Path) -> None:
+    dock = open_dock(folder, folder.with_name("card"), now=lambda: NOW)
+    with contextlib.closing(dock.station):
+        take_in(dock.station, str(folder / "drop"), "cases.csv")
+
+
+def taken_in(image: Image, said: set[str], _: Path) -> Iterator[str]:
+    """The table lies somewhere at any moment; once it was taken in, in done/ with its report."""
+    tables = [path for path in image.files if path.startswith("drop/") and path.endswith(".csv")]
+    if not any(data_at(image, path) == TABLE for path in tables):
+        yield "the dropped table is gone"
+    ended = [path for path in tables if path.startswith("drop/done/")]
+    if "returned" in said and not ended:
+        yield "the table is not in done"
+    for path in ended:
+        report = data_at(image, f"{path}.report.json")
+        if report is not None and json_of(report).get("added") != 1:
+            yield "the report is half"
+        if report is None:
+            yield "the report is gone"
+
+
 # --- all of them ---------------------------------------------------------------------------------------------------
 
 FILES = 4
@@ -342,5 +373,6 @@ backing_up = making(with_copies, a_copied_register, copied)
 clearing = making(
     lambda scene: with_old_remains(configured_with(scene, "quarantine_days: 5")), old_remains_cleared, cleared
 )
+taking_in = making(with_a_dropped_table, a_table_taken_in, taken_in)
 spooling = making(lambda _: None, a_message, spooled)
 upgrading = making(of_an_older_dockd, an_upgraded_register, upgraded)

@@ -356,6 +356,25 @@ FOUND = (
         "removed is back",
     ),
     Row(
+        "service.dropped._begin > make_folders (folder)",
+        "the folder into which a dropped table is moved",
+        makings.taking_in,
+        "table is not in done",
+    ),
+    Row(
+        "service.dropped._move > sync_folder (folder)",
+        "its new name, before the old one goes",
+        makings.taking_in,
+        "dropped table is gone",
+    ),
+    Row("service.dropped.take_in > publishing", "its report's bytes", makings.taking_in, "report is half"),
+    Row(
+        "service.dropped.take_in > publishing (folder)",
+        "its report's name, before the table's",
+        makings.taking_in,
+        "report is gone",
+    ),
+    Row(
         "alert.channels.spool.send > make_folders (folder)",
         "the folder of messages",
         makings.spooling,

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from dockd.errors import ExportUnwritable
-from dockd.register import alerts, disk
+from dockd.register import alerts
 from dockd.register.cases import list_cases
 from dockd.register.station import Station, create_station
 from dockd.register.tables import EventRow
@@ -128,6 +128,18 @@ def test_a_table_that_a_crash_left_is_taken_in_again(
     assert look(str(drop)).marks == {}
 
 
+def test_a_table_of_somebody_elses_that_cannot_be_linked_is_renamed(
+    station: Station, drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_names: str, **_said: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    name = put(drop, "cases.csv", CASES)
+    monkeypatch.setattr(os, "link", refuse)
+    assert Path(take_in(station, str(drop), name)).read_text() == CASES
+    assert not (drop / "cases.csv").exists()
+
+
 def test_a_link_is_not_followed(station: Station, drop: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text(CASES)
@@ -152,11 +164,12 @@ def test_half_written_hidden_and_other_files_are_left_alone(drop: Path) -> None:
 def test_a_folder_that_lets_nothing_be_moved_takes_nothing_in(
     station: Station, drop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_source: str, _target: str) -> None:
+    def refuse(*_names: str, **_said: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     name = put(drop, "cases.csv", CASES)
-    monkeypatch.setattr(disk, "give_name", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(ExportUnwritable, match="Permission denied"):
         take_in(station, str(drop), name)
     with station.register.read() as session:
