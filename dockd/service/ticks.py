@@ -41,8 +41,6 @@ TICKS: Sequence[Tick] = (
     Tick("rejudge", Round.WATCH, "dockd.visit.rejudge:rejudge"),
     Tick("deadlines", Round.WATCH, "dockd.visit.watch:watch_deadlines"),
     Tick("checks", Round.WATCH, "dockd.alert.upkeep:watch_checks"),
-    Tick("escalate", Round.WATCH, "dockd.alert.escalation:escalate"),
-    Tick("report", Round.WATCH, "dockd.alert.report:daily_report"),
     Tick("untagged", Round.WATCH, "dockd.alert.untagged:watch_untagged"),
     Tick("escalate", Round.WATCH, "dockd.alert.escalation:escalate"),
     Tick("report", Round.WATCH, "dockd.alert.report:daily_report"),
