@@ -70,10 +70,12 @@ def list_(invocation: Invocation, as_json: bool) -> None:
 def show(invocation: Invocation, case_no: str, as_json: bool) -> None:
     from dockd.cli.output import print_listing
     from dockd.register.cases import get_case
+    from dockd.register.records import count_records
 
     with invocation.station().register.read() as session:
         found = get_case(session, case_no)
-    _print(found, as_json)
+        records = count_records(session, found.case_no)
+    _print(found, as_json, records)
     if not as_json and found.works:
         columns = (("cert_no", _("officer")), ("used_from", _("from")), ("used_to", _("to")), ("place", _("place")))
         print_listing([asdict(work) for work in found.works], columns, as_json=False)
@@ -180,7 +182,7 @@ def _row(one: Case) -> dict[str, Any]:
     }
 
 
-def _print(one: Case, as_json: bool) -> None:
+def _print(one: Case, as_json: bool, records: int | None = None) -> None:
     from dockd.cli.output import print_summary
 
     lines = (
@@ -197,4 +199,5 @@ def _print(one: Case, as_json: bool) -> None:
         (_("closed"), one.closed_at),
         (_("filed"), one.filed_at),
     )
-    print_summary(_row(one), lines, as_json=as_json)
+    counted = {} if records is None else {"records": records}
+    print_summary(_row(one) | counted, (*lines, *((_("recordings"), n) for n in counted.values())), as_json=as_json)

@@ -462,6 +462,12 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
     return _read(session, query)
 
 
+def count_records(session: Session, case_no: str) -> int:
+    """How many recordings are tagged with the case."""
+    query = select(func.count()).select_from(RecordRow).where(RecordRow.case_no == case_no, _is_recording())
+    return int(session.scalar(query) or 0)
+
+
 def recordings_of(session: Session, of: str, number: int) -> list[int]:
     """The recordings of one ``visit`` or ``session``, in the order of their ids; logs and the like are none."""
     column = {"visit": RecordRow.visit_id, "session": RecordRow.session_id}[of]

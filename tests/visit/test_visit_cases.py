@@ -30,6 +30,7 @@ def test_a_case_that_arrives_later_gets_its_records(bureau: Bureau, path: str) -
     bureau.cases(f"A-1,无证采矿,张某,{WANG},{NINE},北乡,检查")
     said = bureau.said_of(path)
     assert (said["case_no"], said["party"], said["title"]) == ("A-1", "张某", "无证采矿-张某-20261123-0001")
+    assert bureau.json("case", "show", "A-1")["records"] == 1
 
 
 def test_a_case_that_changes_its_number_takes_its_records_along(bureau: Bureau, path: str) -> None:
