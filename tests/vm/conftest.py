@@ -25,6 +25,10 @@ def image() -> Path:
     if reason := vm_debian.why_not():
         pytest.skip(f"no virtual machine: {reason}")
     with vm_debian.alone():
+        try:
+            vm_debian.base()
+        except vm_debian.CannotBuild as error:
+            pytest.skip(f"no virtual machine: {error}")
         return vm_guest.installed()
 
 

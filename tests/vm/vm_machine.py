@@ -27,10 +27,11 @@ from vm_qmp import Qmp, Refused
 
 T = TypeVar("T")
 MEMORY_MIB = 1024
+SECOND_MIB = 1024
 HUBS = 3
 SOCKETS = tuple(f"{hub}.{port}" for hub in range(1, HUBS + 1) for port in range(1, 5))
 """As QEMU names them; the guest sees ``1-`` before each."""
-BOOT_S, RESUME_S, ACT_S = 240, 60, 120
+BOOT_S, RESUME_S, ACT_S = 600, 120, 180
 
 
 def accelerator() -> str:
@@ -42,11 +43,12 @@ def accelerator() -> str:
 
 
 class Machine:
-    """One guest. ``disk`` is its own overlay; what it writes is gone with ``folder``."""
+    """One guest. ``disk`` is its own overlay, ``second`` what else it has as a disk (an empty one unless told).
 
-    def __init__(
-        self, folder: Path, image: Path, *, backing: Path, saved: Path | None = None, arguments: tuple[str, ...] = ()
-    ):
+    What it writes is gone with ``folder``.
+    """
+
+    def __init__(self, folder: Path, image: Path, *, backing: Path, saved: Path | None = None, second: str = ""):
         self.folder = folder
         self._image = image
         self.disk = folder / "disk.qcow2"
@@ -55,7 +57,11 @@ class Machine:
         if not self.disk.exists():
             kind = "raw" if backing.suffix == ".raw" else "qcow2"
             _run("qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", kind, self.disk)
-        self._process = self._start(saved, arguments)
+        if not second:
+            with (folder / "second.raw").open("wb") as file:
+                file.truncate(SECOND_MIB << 20)
+            second = f"driver=file,filename={folder / 'second.raw'}"
+        self._process = self._start(saved, second)
         self.qmp = self._connect()
         self._plugged = 0
         if saved is not None:
@@ -63,20 +69,24 @@ class Machine:
 
     # --- power -------------------------------------------------------------------------------------------
 
-    def _start(self, saved: Path | None, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    def _start(self, saved: Path | None, second: str) -> subprocess.Popen[bytes]:
         hubs = [("-device", f"usb-hub,bus=xhci.0,port={hub},id=hub{hub}") for hub in range(1, HUBS + 1)]
         command = [
             *("qemu-system-x86_64", "-machine", "pc", "-accel", accelerator(), "-cpu", "max", "-smp", "2"),
             *("-m", str(MEMORY_MIB), "-nodefaults", "-display", "none", "-rtc", "base=utc"),
             *("-kernel", self._image / "vmlinuz", "-initrd", self._image / "initrd"),
-            *("-append", "root=/dev/vda ro console=ttyS0 quiet net.ifnames=0 mitigations=off random.trust_cpu=on"),
-            *("-drive", f"file={self.disk},if=virtio,format=qcow2,cache=writeback,discard=unmap"),
+            *(
+                "-append",
+                "root=/dev/vda ro rootdelay=600 console=ttyS0 quiet net.ifnames=0 mitigations=off random.trust_cpu=on",
+            ),
+            *("-drive", f"file={self.disk},if=none,id=root,format=qcow2,cache=writeback,discard=unmap"),
+            *("-device", "virtio-blk-pci,drive=root,addr=0x10"),
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self._port}-:22", "-device", "virtio-net-pci,netdev=net"),
             *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=xhci,p2=8,p3=8"),
             *(part for hub in hubs for part in hub),
             *("-qmp", f"unix:{self._control},server=on,wait=off", "-serial", f"file:{self.folder / 'console'}"),
+            *("-blockdev", f"{second},node-name=second", "-device", "virtio-blk-pci,drive=second,addr=0x11"),
             *(("-incoming", "defer") if saved else ()),
-            *arguments,
         ]
         self._saved = saved
         with (self.folder / "qemu.log").open("wb") as log:
@@ -225,10 +235,10 @@ Prepare = Callable[[Machine], None]
 
 
 @contextlib.contextmanager
-def resumed(saved: Path) -> Iterator[Machine]:
+def resumed(saved: Path, second: str = "") -> Iterator[Machine]:
     """A saved guest, from the moment at which it was saved, with the right time. What it does is forgotten."""
     with tempfile.TemporaryDirectory(prefix="dockd-vm-") as name:
-        machine = Machine(Path(name), saved, backing=saved / "disk.qcow2", saved=saved / "state")
+        machine = Machine(Path(name), saved, backing=saved / "disk.qcow2", saved=saved / "state", second=second)
         try:
             machine.await_ssh(RESUME_S)
             machine.set_clock()
