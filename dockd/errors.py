@@ -420,7 +420,7 @@ class CardNotOpened(Refused):
 
 class DeviceNotMarked(CardNotOpened):
     message = "{device} is not a recorder's device and stays untouched"
-    hint = "If it is one, name it under devices in the configuration and run: dockd udev"
+    hint = "If it is one, name its bay under bays, or its kind under devices, in the configuration."
 
 
 class DeviceNotPluggable(CardNotOpened):
