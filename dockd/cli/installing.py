@@ -45,13 +45,10 @@ def configure(file: Path, wishes: Sequence[str]) -> bool:
 
 def places(settings: Settings) -> Iterator[Path]:
     """The folders that the service writes to and that systemd must be told of."""
-    wanted = [settings.store.root, settings.inventory.path.parent, *(export.path.parent for export in settings.exports)]
-    if settings.register_file is not None:
-        wanted.append(settings.register_file.parent)
-    if settings.backup.keep:
-        wanted.append(settings.backup.folder)
-    if settings.folders.imports is not None:
-        wanted.append(settings.folders.imports)
+    files = [settings.inventory.path, *(export.path for export in settings.exports), settings.register_file]
+    folders = [settings.store.root, settings.backup.folder, settings.folders.imports]
+    folders += [channel.folder for channel in settings.alerts.channels]
+    wanted = [file.parent for file in files if file] + [folder for folder in folders if folder]
     for path in sorted(set(wanted)):
         if path != OWN and OWN not in path.parents:
             yield path

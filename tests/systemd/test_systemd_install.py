@@ -47,8 +47,11 @@ def test_a_wrong_wish_leaves_no_configuration(tmp_path: Path, wish: str, code: i
 
 
 def test_the_service_is_told_of_every_folder_that_it_writes_to(tmp_path: Path):
-    settings = load_settings(configured(tmp_path))
-    assert set(places(settings)) == {tmp_path / "evidence/store", tmp_path / "out", tmp_path}
+    file = configured(tmp_path)
+    text = file.read_text(encoding="utf-8").replace('  imports: ""', f"  imports: {tmp_path}/tables")
+    file.write_text(text.replace("/var/lib/dockd/backup", f"{tmp_path}/backup"), encoding="utf-8")
+    found = set(places(load_settings(file)))
+    assert found == {tmp_path, *(tmp_path / name for name in ("evidence/store", "out", "backup", "tables"))}
 
 
 def test_of_its_own_folder_systemd_knows_already(tmp_path: Path):

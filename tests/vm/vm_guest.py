@@ -6,6 +6,7 @@ plug-in, as QEMU saves it (``vm_machine``).
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ INSTALLED = ("systemd", "udev", "dockd", "pyproject.toml", "README.md", "LICENSE
 
 
 def installed() -> Path:
-    """A raw disk with dockd on it, and ``vmlinuz`` and ``initrd`` beside it."""
+    """A folder with dockd on ``disk.raw``, ``vmlinuz`` and ``initrd``. ``$DOCKD_VM_DISK`` names one made before."""
+    if chosen := os.environ.get("DOCKD_VM_DISK"):
+        return Path(chosen)
     sources = sorted(p for name in INSTALLED for p in files_below(ROOT / name))
     folder = cache() / f"disk-{digest_of(Path(__file__), *sources)}"
     if not folder.exists():
