@@ -138,9 +138,11 @@ def test_tagging_several_records_makes_revisions_sidecars_and_history(
         found = read(station, number)
         assert (found.case_no, found.party, found.place, found.act_type) == ("A-1", "张某", "南佐镇", "penalty")
         assert (found.officers, found.is_evidence, found.remark) == (("13012301", "13012302"), True, "x y")
-    assert len(list(station.store.glob("footage/**/*.xmp"))) == 5
+    # Three of the shelf, one of each tag; what follows from a tag (``visit.rejudge``) has its own.
+    assert len(list(station.store.glob("footage/**/*.xmp"))) >= 5
     history = dockd("record", "history", "1", "--json").json
-    assert [(row["record_id"], row["revision"]) for row in history] == [(1, 0), (1, 1)]
+    assert [(row["record_id"], row["revision"]) for row in history[:2]] == [(1, 0), (1, 1)]
+    assert {row["actor"] for row in history[2:]} <= {"dockd"}
     assert history[1]["changes"]["party"] == [None, "张某"]
     assert history[1]["actor"].startswith("person:")
     assert "张某" in dockd("record", "history", "1").stdout
@@ -151,9 +153,10 @@ def test_tagging_several_records_makes_revisions_sidecars_and_history(
 
 def test_tagging_again_changes_nothing_and_says_so(dockd: Call, station: Station, shelf: Shelf) -> None:
     dockd("record", "tag", "1", "--title", "x")
+    before = read(station, 1).revision
     row = dockd("record", "tag", "1", "--title", "x", "--json").json[0]
     assert (row["revision"], row["changed"]) == (None, False)
-    assert read(station, 1).revision == 1
+    assert read(station, 1).revision == before
 
 
 def test_tagging_again_makes_good_for_a_sidecar_that_could_not_be_written(
@@ -161,7 +164,8 @@ def test_tagging_again_makes_good_for_a_sidecar_that_could_not_be_written(
 ) -> None:
     dockd("record", "tag", "1", "--title", "x")
     with station.register.write() as session:
-        lost = session.query(SidecarRow).filter_by(record_id=1, revision=1).one()
+        present = read(station, 1).revision
+        lost = session.query(SidecarRow).filter_by(record_id=1, revision=present).one()
         (station.store / lost.path).unlink()
         session.delete(lost)
     assert dockd("record", "tag", "1", "--title", "x").exit_code == 0
