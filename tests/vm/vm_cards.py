@@ -51,7 +51,7 @@ class Card:
     def find(self, recording: Recording) -> int:
         """Where the recording's own bytes begin on the card, which holds them in one piece."""
         with self.image.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            return whole.index(recording.head)
+            return whole.find(recording.head)
 
     @property
     def truth(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ CONFIG, REGISTER, STORE = "/etc/dockd/dockd.yaml", "/var/lib/dockd/register.db",
 
 # Runs on the guest's own Python, which starts in a fraction of what dockd's takes there.
 _WATCH = r"""
-import hashlib, json, socket, sqlite3, sys, time
+import hashlib, json, re, socket, sqlite3, sys, time
 def said():
     name = "\0dockd-status-" + hashlib.sha256(b"%(config)s").hexdigest()[:24]
     with socket.socket(socket.AF_UNIX) as connection:
@@ -28,7 +28,8 @@ def said():
             parts.append(part)
     return json.loads(b"".join(parts))
 def rows(query):
-    register = sqlite3.connect("file:%(register)s?mode=ro", uri=True, timeout=20)
+    place = re.search(r"url: sqlite:///(\S+)", open("%(config)s").read())[1]
+    register = sqlite3.connect(f"file:{place}?mode=ro", uri=True, timeout=20)
     register.row_factory = sqlite3.Row
     try:
         return [dict(row) for row in register.execute(query)]
@@ -83,7 +84,7 @@ def prepare(machine: Machine) -> None:
 
 def wait_for(machine: Machine, expression: str, patience_s: float = 120) -> Seen:
     """What ``expression`` (of ``visits()``, ``alerts()``, ``bay(NAME)``, ``said()``) is once it is true."""
-    script = _WATCH % {"config": CONFIG, "register": REGISTER}
+    script = _WATCH % {"config": CONFIG}
     command = f"python3 - {shlex.quote(expression)} {patience_s}"
     found = json.loads(machine.run(command, patience_s=patience_s + 30, stdin=script.encode()))
     if found["trouble"]:
