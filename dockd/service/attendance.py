@@ -116,7 +116,7 @@ class Attendance:
                 patience=patience,
                 boot=this_boot,
                 claim=lambda claim: _claim(claim, send, orders),
-                turn=lambda turn: _await_turn(turn, send, orders),
+                turn=lambda turn: _await_turn(turn, meter, send, orders),
                 card_again=lambda: self._await_card(orders),
                 store_again=lambda error: await_store(station, error, orders.pause),
             )
@@ -180,7 +180,8 @@ def _claim(claim: Claim, send: Callable[[object], None], orders: Orders) -> str 
     return answer.bay if isinstance(answer, Twin) else None
 
 
-def _await_turn(turn: Turn, send: Callable[[object], None], orders: Orders) -> None:
+def _await_turn(turn: Turn, meter: Meter, send: Callable[[object], None], orders: Orders) -> None:
+    meter.enter(Phase.QUEUED)
     send(turn)
     orders.wait_for(Go)
 

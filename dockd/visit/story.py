@@ -65,7 +65,7 @@ def attend(station: Station, request: VisitRequest, *, meter: Meter, guards: Gua
         jobs = make_plan(card, sight, station, numbers)
         mirror_early(station)
         meter.plan(len(sight.listing.files), len(sight.listing.files) - len(jobs), sum(j.entry.size for j in jobs))
-        await_turn(jobs, card, station, numbers, meter, guards)
+        await_turn(jobs, card, station, numbers, guards)
         plan = Persistence(station, numbers, lambda path: _parse(sight, path), sight.profile.name, meter, guards)
         try:
             result = copy_whole(jobs, card, plan)
@@ -87,16 +87,13 @@ def claim(card: Card, sight: Sight, guards: Guards) -> Sight:
     return replace(sight, twin_in=twin, identified=Identified(None, Rung.NONE, (*said.others, said.device_no)))
 
 
-def await_turn(
-    jobs: Sequence[Job], card: Card, station: Station, numbers: Numbers, meter: Meter, guards: Guards
-) -> None:
+def await_turn(jobs: Sequence[Job], card: Card, station: Station, numbers: Numbers, guards: Guards) -> None:
     """Where recorders wait for each other, the one whose 24 hours end soonest is copied first."""
     ends = [job.entry.mtime_ns for job in jobs]
     wall = card.identity.mtime_is_wall
     deadline, overdue = next_deadline(
         ends, station.now(), station.settings.deadline.hours, mtime_is_wall=wall, zone=station.zone
     )
-    meter.enter(Phase.QUEUED)
     guards.turn(Turn(numbers.visit_id, deadline, overdue, len(jobs), sum(job.entry.size for job in jobs)))
 
 
