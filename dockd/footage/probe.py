@@ -38,7 +38,7 @@ class ProbeLimits:
     """
 
     seconds_per_file: float = 30.0
-    seconds_to_start: float = 20.0
+    seconds_to_start: float = 60.0
     memory_bytes: int = 1 << 30
     cpu_seconds: int = 60
     open_files: int = 64
