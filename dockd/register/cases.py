@@ -86,7 +86,7 @@ class Case:
     confidentiality: str | None
     full_course_required: bool
     closed_at: datetime | None
-    filed_at: datetime | None
+    filed_at: datetime | None = None
     former_numbers: tuple[str, ...] = ()
     works: tuple[Work, ...] = ()
 
