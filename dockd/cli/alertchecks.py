@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dockd.cli.checks import Check, Verdict
+from dockd.cli.verdict import Check, Verdict
 from dockd.locale import _
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dockd.cli.verdict import Check, Verdict, failed
 from dockd.errors import DockdError, Exit, ProofFailed, ToolMissing, store_error
 from dockd.locale import N_, _
 from dockd.nouns import VerifiedVia
@@ -28,36 +28,6 @@ if TYPE_CHECKING:
 OLDEST_EXIFTOOL = (12, 15)
 ONE_CARD = 32 << 30
 GIB = 1 << 30
-# Worst first: what was stored may be wrong, nothing can be stored, the rest.
-GRAVITY = (Exit.PROOF_FAILED, Exit.CANNOT_STORE, Exit.CONFIG)
-
-
-class Verdict(StrEnum):
-    OK = "OK"
-    WARN = "WARN"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of ``dockd check``. ``check`` is a stable name, message and hint are in the person's language."""
-
-    check: str
-    result: Verdict
-    message: str
-    hint: str = ""
-    exit_code: Exit = Exit.DONE
-
-
-def exit_code(checks: Sequence[Check]) -> Exit:
-    """The code of the worst failure, or DONE."""
-    codes = {check.exit_code for check in checks if check.result is Verdict.FAIL}
-    return next((code for code in (*GRAVITY, *sorted(codes)) if code in codes), Exit.DONE)
-
-
-def failed(name: str, error: DockdError) -> Check:
-    """A failure as a check's line."""
-    return Check(name, Verdict.FAIL, error.render(_), error.render_hint(_), error.exit_code)
 
 
 def survey(settings: Settings, open_station: Callable[[], Station], now: datetime) -> Iterator[Check]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dockd.cli.checks import Check, Verdict
+from dockd.cli.verdict import Check, Verdict
 from dockd.locale import _
 from dockd.register.backup import copies
 from dockd.settings import Settings

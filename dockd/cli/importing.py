@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dockd.errors import ImportRejected
 from dockd.locale import _
@@ -10,13 +10,11 @@ from dockd.locale import _
 if TYPE_CHECKING:
     from dockd.register.imports import ImportReport
 
-# A person corrects a screenful and imports again; --json names them all.
-_NAMED = 50
-
 
 def tell_import(report: ImportReport, *, strict: bool, as_json: bool) -> None:
     """Prints the report. Raises ImportRejected when there is a line that was not taken."""
     from dockd.cli.output import print_summary, say
+    from dockd.register.importwords import notes_of, summary_of
 
     counts = report.counts
     summary = summary_of(report, strict=strict)
@@ -32,41 +30,3 @@ def tell_import(report: ImportReport, *, strict: bool, as_json: bool) -> None:
         say(note)
     if report.bad:
         raise ImportRejected(file=report.file, bad=len(report.bad), lines=report.lines)
-
-
-def summary_of(report: ImportReport, *, strict: bool) -> dict[str, Any]:
-    """The whole report as ``--json`` prints it."""
-    counts = report.counts
-    return {
-        "file": report.file,
-        "strict": strict,
-        "lines": report.lines,
-        "added": counts.added,
-        "changed": counts.changed,
-        "unchanged": counts.unchanged,
-        "bad": list(report.bad),
-        "ignored_columns": list(report.ignored_columns),
-        "unknown_officers": list(report.unknown_officers),
-    }
-
-
-def notes_of(report: ImportReport) -> list[str]:
-    """What a person should read of it: columns and numbers that are unknown, and every line that was not taken."""
-    notes = []
-    if report.ignored_columns:
-        notes.append(
-            _("Columns that are not known were ignored: {columns}").format(columns=_few(report.ignored_columns))
-        )
-    if report.unknown_officers:
-        notes.append(_("No officer is registered as: {numbers}").format(numbers=_few(report.unknown_officers)))
-    for bad in report.bad[:_NAMED]:
-        where = f"{bad.column} {bad.value}".strip()
-        text = _("line {line}: {where}: {reason}") if where else _("line {line}: {reason}")
-        notes.append(text.format(line=bad.line_no, where=where, reason=bad.reason))
-    if len(report.bad) > _NAMED:
-        notes.append(_("… and {count} more; --json names them all").format(count=len(report.bad) - _NAMED))
-    return notes
-
-
-def _few(words: tuple[str, ...]) -> str:
-    return ", ".join(words[:_NAMED]) + (" …" if len(words) > _NAMED else "")

@@ -25,7 +25,7 @@ from dockd.errors import Bug, DockdError, Exit
 from dockd.locale import N_, _, choose_language, configured_language, use_language
 
 if TYPE_CHECKING:
-    from dockd.service.served import Caller
+    from dockd.service.served import Caller, Commandline
     from dockd.settings import Settings
 
 INTERRUPTED = 130
@@ -178,6 +178,13 @@ def flushed(code: int) -> int:
     return code
 
 
+def commandline() -> Commandline:
+    """What the service serves to the people of an installed station."""
+    from dockd.service.served import Commandline
+
+    return Commandline(run, flushed)
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -223,7 +230,7 @@ def _pass_on(argv: Sequence[str], invocation: Invocation) -> int:
         return _carry_out(argv, invocation)
 
     def owner() -> int:
-        from dockd.service.alone import owner_of
+        from dockd.cli.alone import owner_of
 
         invocation.config = file
         return owner_of(invocation.settings())

@@ -20,6 +20,7 @@ from dockd.locale import _
 @pass_invocation
 def run(invocation: Invocation, bays: str | None) -> None:
     from dockd import log
+    from dockd.cli.main import commandline
     from dockd.service.assembly import assemble
     from dockd.service.folders import Folders
     from dockd.settings import load_settings
@@ -27,5 +28,11 @@ def run(invocation: Invocation, bays: str | None) -> None:
     settings = invocation.settings()
     log.configure(settings.log.level)
     source = Folders(bays) if bays else None
-    service = assemble(settings, now=invocation.now, load=lambda: load_settings(invocation.file), source=source)
+    service = assemble(
+        settings,
+        commands=commandline(),
+        now=invocation.now,
+        load=lambda: load_settings(invocation.file),
+        source=source,
+    )
     sys.exit(service.run())

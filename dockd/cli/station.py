@@ -15,7 +15,7 @@ from dockd.errors import DockdError
 from dockd.locale import N_, Language, _, language
 
 if TYPE_CHECKING:
-    from dockd.cli.checks import Check
+    from dockd.cli.verdict import Check
 
 
 @click.command(
@@ -80,7 +80,7 @@ def init(
 @json_option
 @pass_invocation
 def check(invocation: Invocation, migrate: bool, as_json: bool) -> None:
-    from dockd.cli.checks import exit_code
+    from dockd.cli.verdict import exit_code
 
     if migrate:
         _migrate(invocation)
@@ -96,7 +96,8 @@ def check(invocation: Invocation, migrate: bool, as_json: bool) -> None:
 
 
 def _all_checks(invocation: Invocation) -> Iterator[Check]:
-    from dockd.cli.checks import failed, surroundings, survey
+    from dockd.cli.checks import surroundings, survey
+    from dockd.cli.verdict import failed
 
     try:
         settings = invocation.settings_on_file()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dockd.broker.wire import SOCKET
 from dockd.service.control import Control
@@ -22,6 +22,9 @@ from dockd.service.udev import Source, Udev
 from dockd.service.visits import Visits
 from dockd.settings import Settings
 
+if TYPE_CHECKING:
+    from dockd.service.served import Commandline
+
 WARM = (
     "dockd.service.attendance",
     "dockd.service.errands",
@@ -35,24 +38,28 @@ WARM = (
 def assemble(
     settings: Settings,
     *,
+    commands: Commandline,
     now: Callable[[], datetime],
     load: Callable[[], Settings],
     source: Source | None = None,
     broker: str = SOCKET,
 ) -> Supervisor:
-    """The whole service of a station, not started yet. ``source`` None: what udev sees."""
+    """The whole service of a station, not started yet. ``source`` None: what udev sees.
+
+    ``commands``: what people may ask for on the control socket.
+    """
     loop = Loop()
     service: Supervisor | None = None
 
     def state() -> Mapping[str, Any]:
         return service.tell() if service else {}
 
-    parts = [*parts_of(settings, source or Udev(), broker), Teller(settings.file, state)]
+    parts = [*parts_of(settings, source or Udev(), broker, commands), Teller(settings.file, state)]
     service = Supervisor(parts, settings, loop=loop, crew=Crew(loop, warm=WARM), now=now, herald=Herald(), load=load)
     return service
 
 
-def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
+def parts_of(settings: Settings, source: Source, broker: str, commands: Commandline) -> list[Part]:
     """The parts that ``settings`` ask for."""
     visits = Visits(source, settings, broker=broker)
     folders = HotFolders()
@@ -61,4 +68,4 @@ def parts_of(settings: Settings, source: Source, broker: str) -> list[Part]:
         visits.begin()
         folders.begin()
 
-    return [Foundation(begin), visits, folders, Schedule(), Rereading(), Control()]
+    return [Foundation(begin), visits, folders, Schedule(), Rereading(), Control(commands)]

@@ -126,7 +126,7 @@ def _carry_out_alone(call: Call, owner: int, file: Path) -> int:
             child = subprocess.Popen(
                 [
                     *_as_user(owner),
-                    *(sys.executable, "-I", "-m", "dockd.service.alone", str(its.fileno()), os.path.abspath(file)),
+                    *(sys.executable, "-I", "-m", "dockd.cli.alone", str(its.fileno()), os.path.abspath(file)),
                 ],
                 pass_fds=[its.fileno()],
                 start_new_session=True,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -25,6 +25,9 @@ from dockd.service.parts import Part, Surroundings
 from dockd.service.person import peer_uid
 from dockd.settings import Settings
 from dockd.visit.worker import Lifeline
+
+if TYPE_CHECKING:
+    from dockd.service.served import Commandline
 
 MOST = 32
 MOST_EACH = 8
@@ -42,13 +45,14 @@ class Serving:
     settings: Settings
     uid: int
     now: Callable[[], datetime]
+    commands: Commandline
 
     def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> int:
         from dockd.service.served import serve
 
         del send
         with socket.socket(fileno=fds[0]) as conn:
-            return serve(conn, self.settings, self.uid, now=self.now, watched=lifeline.fd)
+            return serve(conn, self.settings, self.uid, commands=self.commands, now=self.now, watched=lifeline.fd)
 
 
 @dataclass(slots=True)
@@ -84,7 +88,8 @@ class Control(Part):
 
     name = "control"
 
-    def __init__(self) -> None:
+    def __init__(self, commands: Commandline) -> None:
+        self._commands = commands
         self._door: socket.socket | None = None
         self._path = ""
         self._keeper = Doorkeeper()
@@ -134,7 +139,7 @@ class Control(Part):
             if ended.error is not None:
                 _log.error("command_failed", error=type(ended.error).__name__)
 
-        work = Serving(self._around.settings, uid, self._around.now)
+        work = Serving(self._around.settings, uid, self._around.now, self._commands)
         self._around.crew.hire(work, on_end=on_end, fds=(conn.fileno(),))
 
 

@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Literal
 
-from dockd.cli.importing import notes_of, summary_of
-from dockd.cli.output import jsonable
 from dockd.errors import ExportUnwritable, NotACsv
 from dockd.export.atomic import publishing
 from dockd.locale import _
 from dockd.nouns import display_path
 from dockd.register import alerts, disk, imports, ledger
 from dockd.register.csvfile import FILE_MAX, Column, Readable, parse_sheet
+from dockd.register.importwords import notes_of, summary_of
 from dockd.register.station import Station, open_station
 from dockd.service.deliveries import Looked
 from dockd.settings import Settings
@@ -143,7 +142,7 @@ def take_in(station: Station, folder: str, name: str) -> str:
     ended = os.path.join(folder, BAD if bad else DONE, os.path.basename(begun))
     try:
         with publishing(ended + REPORT) as draft:
-            draft.write(json.dumps(jsonable(told), ensure_ascii=False, indent=2).encode() + b"\n")
+            draft.write(json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n")
         _move(begun, ended)
     except OSError as error:
         raise ExportUnwritable(path=folder, reason=error.strerror or str(error)) from error
@@ -221,7 +220,7 @@ def _told(
     summary = summary_of(report, strict=False) if report else {"lines": 0, "bad": []}
     messages = [trouble] if trouble else notes_of(report) if report else []
     digest = hashlib.sha256(raw).hexdigest()
-    at = station.now().astimezone(station.zone)
+    at = station.now().astimezone(station.zone).isoformat()
     return {"kind": kind or None, "at": at, "sha256": digest, "bytes": len(raw), **summary, "messages": messages}
 
 

@@ -14,11 +14,11 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from dockd import log
 from dockd.errors import Exit
@@ -53,6 +53,25 @@ class Request:
             raise wire.Garbled("types")
         kept = {name: environ[name] for name in TERMS if _TERM.fullmatch(str(environ.get(name, "\n")))}
         return cls(tuple(words), folder, kept, behind)
+
+
+class Run(Protocol):
+    """Carries out one call for its caller and returns its exit code; nothing is raised."""
+
+    def __call__(
+        self, argv: Sequence[str], *, now: Callable[[], datetime], caller: Caller, settings: Settings
+    ) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Commandline:
+    """The commands that are served: this room knows no command, ``dockd.cli`` hands them down.
+
+    ``flushed`` gives the exit code once standard output has taken everything, or the one that says that it did not.
+    """
+
+    run: Run
+    flushed: Callable[[int], int]
 
 
 class Caller:
@@ -98,6 +117,7 @@ def serve(
     settings: Settings,
     uid: int,
     *,
+    commands: Commandline,
     now: Callable[[], datetime],
     running: bool = True,
     watched: int | None = None,
@@ -124,24 +144,22 @@ def serve(
         log.configure(settings.log.level, stream=os.fdopen(os.dup(2), "w"))
     _take_over(streams, request.environ)
     caller = Caller(conn, who(uid, request.behind), request.folder, running=running)
-    code = _carry_out(request, caller, settings, now, [conn.fileno(), *([] if watched is None else [watched])])
+    ends = [conn.fileno(), *([] if watched is None else [watched])]
+    code = _carry_out(lambda: commands.run(request.words, now=now, caller=caller, settings=settings), ends)
+    code = commands.flushed(code)
     with suppress(OSError):  # a caller who has gone
         wire.send(conn, {"exit": code})
     return code
 
 
-def _carry_out(
-    request: Request, caller: Caller, settings: Settings, now: Callable[[], datetime], watched: list[int]
-) -> int:
-    from dockd.cli.main import flushed, run
-
+def _carry_out(command: Callable[[], int], watched: list[int]) -> int:
     try:
         interrupt_on_hangup(watched)
-        code = run(request.words, now=now, caller=caller, settings=settings)
+        code = command()
     except KeyboardInterrupt:  # in the instants before and after the command itself
         code = 130
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    return flushed(code)
+    return code
 
 
 def _take_over(streams: list[int], environ: Mapping[str, str]) -> None:

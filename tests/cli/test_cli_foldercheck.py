@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dockd.cli.checks import Verdict
 from dockd.cli.foldercheck import check_folders
+from dockd.cli.verdict import Verdict
 from dockd.settings import parse_settings
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)

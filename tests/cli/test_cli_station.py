@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from dockd.cli import checks
-from dockd.cli.checks import Check, Mount, Verdict, exit_code, mount_of, parse_mount
+from dockd.cli.checks import Mount, mount_of, parse_mount
+from dockd.cli.verdict import Check, Verdict, exit_code
 from dockd.errors import Exit
 from dockd.register.station import Station
 from dockd.settings import ARTICLE_23, Settings, load_settings, parse_settings

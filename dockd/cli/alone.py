@@ -1,6 +1,6 @@
 """Root's command while no service runs: the same as in the service, by the station's user, so that all files stay his.
 
-``python -m dockd.service.alone FD FILE``: the connection to the client, which is root's, and the configuration.
+``python -m dockd.cli.alone FD FILE``: the connection to the client, which is root's, and the configuration.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dockd.cli.invocation import utc_now
+from dockd.cli.main import commandline
 from dockd.errors import DockdError
 from dockd.locale import _
 from dockd.service.served import serve
@@ -37,7 +38,7 @@ def main(fd: int, file: Path) -> int:
         print(error.render(_), error.render_hint(_), sep="\n", file=sys.stderr)
         return error.exit_code
     with socket.socket(fileno=fd) as conn:
-        return serve(conn, settings, _ROOT, now=utc_now, running=False)
+        return serve(conn, settings, _ROOT, commands=commandline(), now=utc_now, running=False)
 
 
 if __name__ == "__main__":
