@@ -199,14 +199,17 @@ def _set_aside(unfit: Sequence[HeldTemp], store: str) -> dict[int, str]:
     """Moves kept temps that their card's return did not complete into quarantine; their places by observation.
 
     The file has changed, is gone from the card or belongs to another recorder now: what was
-    copied of it may be all that is left of a recording, so it is kept.
+    copied of it may be all that is left of a recording, so it is kept. Where a visit was cut short
+    between the move and its row, the temp is there already.
     """
     places: dict[int, str] = {}
     with durable.blaming_store(store):
         for held in unfit:
+            aside = f"{QUARANTINE}/{os.path.basename(held.temp)}"
             if held.temp and durable.look(store, held.temp):
-                aside = f"{QUARANTINE}/{os.path.basename(held.temp)}"
                 places[held.observation_id] = durable.move_aside(store, held.temp, aside)
+            elif held.temp and durable.look(store, aside):
+                places[held.observation_id] = aside
     return places
 
 

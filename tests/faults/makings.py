@@ -49,7 +49,7 @@ def making(lay: Callable[[Scene], object], program: Callable[[Path], object], pr
         lay(scene)
         return replace(scene, program=run, promise=promise)
 
-    scene_of.__name__ = program.__name__
+    scene_of.__name__ = promise.__name__
     return scene_of
 
 
@@ -73,7 +73,9 @@ agency: {name: Test Bureau, station_no: S2, language: en}
 store: {root: store, reserve: 0}
 register: {url: "sqlite:///apart/register.db"}
 """
-PLACE = Place("Test Bureau", "S2", root="store", url="sqlite:///register.db", inventory="exports/inventory.csv")
+PLACE = Place(
+    "Test Bureau", "S2", root="store", url="sqlite:///register.db", backup="backup", inventory="exports/inventory.csv"
+)
 
 
 def a_new_station(folder: Path) -> None:

@@ -33,6 +33,8 @@ T_PIPELINE, T_READER, T_CRASH = (f"tests/offload/test_{name}.py" for name in ("p
 T_RECOVER, T_DURABLE, T_READBACK = (f"tests/offload/test_{name}.py" for name in ("recover", "durable", "readback"))
 T_PLAN, T_SETTLE, T_LOCK = (f"tests/offload/test_{name}.py" for name in ("plan", "settle", "lock"))
 T_SOAK, T_CUT, T_FSYNC = (f"tests/faults/test_{name}.py" for name in ("soak", "power_cut", "each_fsync"))
+T_ACTS = "tests/faults/test_durable_acts.py"
+T_WHOLE = f"{T_FSYNC}::test_nothing_is_found_where_nothing_is_left_out"
 T_PROBE, CHILD = "tests/footage/test_probe.py", "dockd/footage/probe_child.py"
 T_ORDER, T_GUARDS = "tests/offload/test_order_of_acts.py", "tests/offload/test_copy_guards.py"
 
@@ -180,6 +182,76 @@ DURABILITY = (
         "        os.fsync(fd)  # and the lines' bytes\n",
         "",
         T_ORDER,
+    ),
+    broken(
+        "no fsync of a name before the old one goes",
+        DURABLE,
+        "    fsync_directory(os.path.dirname(new))\n    os.unlink(old)",
+        "    os.unlink(old)",
+        f"{T_ACTS}::test_at_no_moment_of_a_rename_has_a_file_no_name",
+    ),
+    broken(
+        "no fsync of the name of a new file of the mirror",
+        MIRROR,
+        "        disk.sync_folder(folder)  # the mirror promises its lines on the medium: the new file's name\n",
+        "        pass\n",
+        f"{T_WHOLE}[mirror_only]",
+    ),
+    broken(
+        "no fsync of lines whose writer was killed",
+        MIRROR,
+        "        os.fsync(fd)  # who wrote these lines may have been killed before he synced them\n",
+        "",
+        f"{T_WHOLE}[mirror_only-killed at -2]",
+    ),
+    broken(
+        "no fsync of a mirror's file whose maker was killed",
+        MIRROR,
+        "            disk.sync_folder(place)\n",
+        "            pass\n",
+        f"{T_WHOLE}[mirror_only-killed at -1]",
+    ),
+    broken(
+        "no fsync of a sidecar whose writer was killed",
+        "dockd/footage/sidecar.py",
+        "    _fsync(path)  # a sidecar's row promises its bytes, whoever wrote them,\n",
+        "",
+        f"{T_ACTS}::test_an_act_that_was_killed_anywhere_and_done_again_is_durable",
+    ),
+    broken(
+        "no fsync of a new station's configuration",
+        "dockd/cli/founding.py",
+        "        os.fsync(stream.fileno())  # the configuration's name promises whole bytes\n",
+        "",
+        f"{T_WHOLE}[founded]",
+    ),
+    broken(
+        "no fsync of the name of a new station's configuration",
+        "dockd/cli/founding.py",
+        "        os.fsync(held)  # a station is promised: the name of its configuration\n",
+        "",
+        f"{T_WHOLE}[founded]",
+    ),
+    broken(
+        "no fsync of the name of a register that was made again",
+        "dockd/register/disk.py",
+        "        os.rename(temp, path)\n    sync_folder(os.path.dirname(path))\n",
+        "        os.rename(temp, path)\n",
+        f"{T_WHOLE}[rebuilt]",
+    ),
+    broken(
+        "no fsync of the name of a damaged register",
+        "dockd/register/rebuilding/place.py",
+        '    disk.sync_folder(os.path.dirname(path))  # "never deleted" promises the name that it is kept under\n',
+        "",
+        f"{T_WHOLE}[rebuilt]",
+    ),
+    broken(
+        "no fsync of a mirror whose torn end was cut",
+        "dockd/register/rebuilding/lines.py",
+        "            os.fsync(fd)  # the new register promises a mirror that ends with a whole line\n",
+        "",
+        f"{T_WHOLE}[rebuilt_from_torn]",
     ),
     broken(
         "no fsync of a manifest",

@@ -68,7 +68,8 @@ class Row:
     def run(self) -> str:
         """What is run, in words: rows with equal ones differ in what is left out only."""
         killed = f"-killed at {self.killed}" if self.killed is not None else ""
-        return f"{self.scene.__name__}{killed}{'' if self.flagged else '-link and unlink'}{self.weak and '-weak'}"
+        path = "" if self.flagged else "-link and unlink"
+        return f"{self.scene.__name__}{killed}{path}{self.weak and f'-weak {self.weak}'}"
 
 
 FOUND = (
@@ -479,7 +480,9 @@ def test_a_cut_shows_that_the_fsync_is_missing(row: Row, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", {row.run: row for row in FOUND}.values(), ids=lambda row: row.run)
+@pytest.mark.parametrize(
+    "row", {(row.run, row.weak and row.symptom): row for row in FOUND}.values(), ids=lambda row: row.run
+)
 def test_nothing_is_found_where_nothing_is_left_out(row: Row, tmp_path: Path) -> None:
     scene = make_scene(tmp_path / "scene", row.scene)
     trace = run_without(set(), scene, row.killed, flagged=row.flagged, weak=row.weak)

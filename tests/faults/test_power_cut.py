@@ -23,6 +23,8 @@ pytestmark = forgetful.fuse
 
 SEED = 20261123
 PATHS = {"renameat2": Manner(), "link_and_unlink": Manner(renames_flagged=False)}
+PARTS = 6
+"""In so many tests all calls are tried, so that several processors can share them."""
 CARDS = {"new_card": cuts.small_card, "known_card": cuts.returning_card}
 
 
@@ -162,10 +164,12 @@ def test_after_a_cut_at_any_call_that_forgets_everything_the_next_visit_ends_as_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 def test_after_a_cut_at_any_call_that_leaves_any_part_the_next_visit_ends_as_if_nothing_had_happened(
-    run: Run,
+    run: Run, part: int
 ) -> None:
-    assert run.recover((number, Fate(SEED * number)) for number in run.trace.points()[:: run.every]) == []
+    points = run.trace.points()[part * run.every :: PARTS * run.every]
+    assert run.recover((number, Fate(SEED * number)) for number in points) == []
 
 
 @pytest.mark.slow

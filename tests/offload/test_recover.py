@@ -23,6 +23,7 @@ from dockd.offload.lock import holding_card
 from dockd.offload.steps import Passed, Step, ignore
 from dockd.register.alerts import list_alerts
 from dockd.register.tables import EventRow, FootageRow, VisitRow
+from dockd.visit import planning
 from dockd.visit.copying import Guards
 from dockd.visit.meter import Meter
 from dockd.visit.recovery import recover_visits
@@ -103,6 +104,27 @@ def test_a_kept_temp_of_a_file_that_is_another_one_now_is_never_mixed_with_it(do
     assert shown["outcome"] == "complete"
     assert {f["path"]: f["sha256"] for f in shown["files"]} == dock.truth()
     dock.require_no_false_word()
+
+
+def test_a_temp_that_was_moved_aside_just_before_a_crash_is_told_of_by_the_next_visit(dock: Dock) -> None:
+    dock.lay("A.dat", 1_500_000)
+    assert dock.crash(Step.MARK_KEPT, 3)
+    (temp,) = dock.temps()
+    dock.lay("A.dat", 1_500_001)
+    assert dock.crash(Step.PLAN_KEPT, before=die_before_drop)
+    assert dock.quarantined() == [os.path.basename(temp)]
+    dock.visit()
+    told = last_event(dock, "visit.temp_set_aside")
+    assert (told["temp"], told["quarantined"]) == (temp, f".dockd/quarantine/{os.path.basename(temp)}")
+
+
+def die_before_drop() -> None:
+    """In a child: the crash comes between the move and the row that tells of it."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    planning._drop = die
 
 
 def test_the_newest_of_two_temps_of_one_name_is_resumed(dock: Dock) -> None:
