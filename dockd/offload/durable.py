@@ -18,6 +18,7 @@ from dockd.register.disk import MARKER
 _libc = ctypes.CDLL(None, use_errno=True)
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _NO_RENAMEAT2 = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP})
 
 
@@ -75,6 +76,22 @@ def rename_without_replacing(old: str, new: str) -> None:
     leave_one_name(old, new)
 
 
+def move_without_replacing(old: str, new: str) -> None:
+    """As ``rename_without_replacing``, from one directory to another, and no power cut leaves neither name.
+
+    A rename takes the old name away in one directory and gives the new one in another, and each becomes
+    durable with its own directory: so the new one is given first.
+    """
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        rename_without_replacing(old, new)
+    else:
+        leave_one_name(old, new)
+
+
 def leave_one_name(old: str, new: str) -> None:
     """Of two names of one file ``old`` is gone."""
     # Names become durable each for itself: were the old one to go first, a power cut would take both.
@@ -91,9 +108,12 @@ def move_aside(root: str, relative: str, target: str) -> str:
     number, name = 0, target
     while True:
         try:
-            rename_without_replacing(f"{root}/{relative}", f"{root}/{name}")
+            move_without_replacing(f"{root}/{relative}", f"{root}/{name}")
             break
         except FileExistsError:
+            if same_file(f"{root}/{relative}", f"{root}/{name}"):  # a crash left both names
+                leave_one_name(f"{root}/{relative}", f"{root}/{name}")
+                break
             number += 1
             name = f"{target}.{number}"
     fsync_directory(os.path.dirname(f"{root}/{name}"))

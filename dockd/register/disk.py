@@ -82,9 +82,9 @@ def write_new(path: str, data: bytes) -> None:
 
 def give_name(temp: str, path: str) -> None:
     """The file ``temp`` is called ``path``. Raises FileExistsError when that name is taken, never replaces it."""
+    folder = os.path.dirname(path)
     try:
         os.link(temp, path)
-        os.unlink(temp)
     except FileExistsError:
         raise
     except OSError as error:
@@ -93,4 +93,9 @@ def give_name(temp: str, path: str) -> None:
         if os.path.lexists(path):  # a file system without hard links
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
         os.rename(temp, path)
-    sync_folder(os.path.dirname(path))
+        sync_folder(folder)
+        return
+    # Names become durable each for itself: were the old one to go first, a power cut would take both.
+    sync_folder(folder)
+    os.unlink(temp)
+    sync_folder(os.path.dirname(temp))

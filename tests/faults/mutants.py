@@ -235,8 +235,8 @@ DURABILITY = (
     broken(
         "no fsync of the name of a register that was made again",
         "dockd/register/disk.py",
-        "        os.rename(temp, path)\n    sync_folder(os.path.dirname(path))\n",
-        "        os.rename(temp, path)\n",
+        "    sync_folder(folder)\n    os.unlink(temp)\n    sync_folder(os.path.dirname(temp))\n",
+        "    os.unlink(temp)\n",
         f"{T_WHOLE}[rebuilt]",
     ),
     broken(
@@ -569,7 +569,7 @@ NAMING = (
     broken(
         "evidence replaces earlier evidence",
         DURABLE,
-        '            rename_without_replacing(f"{root}/{relative}", f"{root}/{name}")\n',
+        '            move_without_replacing(f"{root}/{relative}", f"{root}/{name}")\n',
         '            os.rename(f"{root}/{relative}", f"{root}/{name}")\n',
         f"{T_RECOVER}::test_quarantine_never_replaces_what_is_there",
     ),

@@ -19,6 +19,7 @@ from medium import NOTHING, Fate, Image
 from dockd.export.manifest import write_manifest
 from dockd.footage.sidecar import write_sidecar
 from dockd.offload import durable
+from dockd.register import disk
 
 pytestmark = fuse
 
@@ -47,6 +48,17 @@ def rename(root: str) -> None:
         assert durable.same_file(temp, final)
         durable.leave_one_name(temp, final)
     durable.fsync_directory(f"{root}/folder")
+
+
+def move_aside(root: str) -> None:
+    if os.path.exists(f"{root}/folder/temp"):
+        durable.move_aside(root, "folder/temp", "aside/final")
+
+
+def given_name(root: str) -> None:
+    disk.make_folders(f"{root}/aside")
+    if not os.path.exists(f"{root}/aside/final"):
+        disk.give_name(f"{root}/folder/temp", f"{root}/aside/final")
 
 
 def new_folders(root: str) -> None:
@@ -94,11 +106,11 @@ def test_an_act_that_was_killed_anywhere_and_done_again_is_durable(begin: Path, 
 
 def killed_and_done_again(begin: Path, act: Act, number: int, manner: Manner) -> bool:
     """Whether the first try came to call ``number``, where it is killed; fails where the second broke the promise."""
-    with forgetful(begin, begin.with_name("mnt"), manner) as disk:
-        killed = in_child(lambda: _until_killed(disk, act, number))[0] != 0
-        disk.spare()
-        assert in_child(lambda: act.do(str(disk.path)) and None)[0] == 0
-    trace = disk.trace()
+    with forgetful(begin, begin.with_name("mnt"), manner) as mounted:
+        killed = in_child(lambda: _until_killed(mounted, act, number))[0] != 0
+        mounted.spare()
+        assert in_child(lambda: act.do(str(mounted.path)) and None)[0] == 0
+    trace = mounted.trace()
     for fate in FATES:
         image = trace.at(len(trace), fate)
         assert act.holds(image), f"killed at call {number} of {trace.names()}, {fate.name} kept"
@@ -107,18 +119,19 @@ def killed_and_done_again(begin: Path, act: Act, number: int, manner: Manner) ->
     return killed
 
 
-def _until_killed(disk: Disk, act: Act, number: int) -> None:
-    disk.kill_at(number, os.getpid(), cut=False)
-    act.do(str(disk.path))
+def _until_killed(mounted: Disk, act: Act, number: int) -> None:
+    mounted.kill_at(number, os.getpid(), cut=False)
+    act.do(str(mounted.path))
 
 
+@pytest.mark.parametrize("act", [rename, move_aside, given_name], ids=lambda act: act.__name__)
 @pytest.mark.parametrize("flagged", [True, False], ids=["renameat2", "link_and_unlink"])
-def test_at_no_moment_of_a_rename_has_a_file_no_name(begin: Path, flagged: bool) -> None:
-    with forgetful(begin, begin.with_name("mnt"), Manner(renames_flagged=flagged)) as disk:
-        rename(str(disk.path))
-    for number, image in _images(disk.trace()):
+def test_at_no_moment_of_a_rename_has_a_file_no_name(begin: Path, act: Callable[[str], None], flagged: bool) -> None:
+    with forgetful(begin, begin.with_name("mnt"), Manner(renames_flagged=flagged)) as mounted:
+        act(str(mounted.path))
+    for number, image in _images(mounted.trace()):
         names = {path for path, leaf in image.files.items() if leaf.data == b"t" * 1000}
-        assert names & {"folder/temp", "folder/final"}, f"cut before call {number}"
+        assert names & {"folder/temp", "folder/final", "aside/final"}, f"cut before call {number}"
 
 
 def _images(trace: Trace) -> list[tuple[int, Image]]:
