@@ -52,7 +52,7 @@ def test_eight_recorders_at_once(guest: Machine, make_card: MakeCard, figure: Fi
     done = wait_for(guest, f"len([v for v in visits() if v['ended_at']]) == {len(bays)}", 400)
     shown = [visit(guest, row["id"]) for row in wait_for(guest, "visits()").value]
     for one in shown:
-        assert one["safe_at"], one
+        assert one["safe_at"], f"{one['bay']}: {one['outcome']} {one['reason']}\n{journal(guest)}"
         assert stored(one) == cards[one["bay"]].truth
         assert one["device_no"] == recorder_of(one["bay"])[0]
     last = max(datetime.fromisoformat(one["safe_at"]).timestamp() for one in shown)

@@ -12,12 +12,13 @@ SPAN_S = 60.0
 
 def spent(guest: Machine) -> tuple[float, int, int]:
     """CPU seconds, bytes of memory and wake-ups (voluntary switches) of all the service's processes."""
-    shown = guest.run("systemctl show dockd.service --property=CPUUsageNSec,MemoryCurrent --value").split()
+    shown = guest.run("systemctl show dockd.service --property=CPUUsageNSec,MemoryCurrent").split()
+    values = {name: int(value) for name, _equals, value in (line.partition("=") for line in shown)}
     switches = guest.run(
         "cat $(sed 's|.*|/proc/&/status|' /sys/fs/cgroup/system.slice/dockd.service/cgroup.procs) | "
         "awk '/^voluntary/ {n += $2} END {print n}'"
     )
-    return int(shown[0]) / 1e9, int(shown[1]), int(switches)
+    return values["CPUUsageNSec"] / 1e9, values["MemoryCurrent"], int(switches)
 
 
 def test_an_idle_service_hardly_wakes_up(guest: Machine, figure: Callable[[str], None]) -> None:
