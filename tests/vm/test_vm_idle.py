@@ -31,4 +31,5 @@ def test_an_idle_service_hardly_wakes_up(guest: Machine, figure: Callable[[str],
         f"{memory / (1 << 20):.0f} MiB, {(after - before) * per_hour:.1f} CPU s/h (emulated), "
         f"{(woken - woken_before) / SPAN_S:.2f} wake-ups/s"
     )
-    assert (after - before) * per_hour < 360
+    # Emulated, about four times what it is outside; a busy wait would be 3600 and more.
+    assert (after - before) * per_hour < 1200
