@@ -33,7 +33,6 @@ LONGEST = 64 << 20
 _FILE = re.compile(r"\d{4}-\d{2}\.jsonl\Z")
 _BEGUN = re.compile(rb"(\d{4}-\d{2}\.jsonl) (\d{20})\n")
 _BLOCK = 64 << 10
-_SECTOR = 512  # the smallest piece that a medium keeps or loses as a whole
 
 
 def folder_of(store_root: Path, station_no: str) -> str:
@@ -136,7 +135,7 @@ def _mend(register: Register, folder: str, station_no: str, turn: int) -> None:
     try:
         found = os.pread(fd, LONGEST, begun.offset)
         seq = _seq_before(folder, fd, begun)
-        if seq is not None and _is_torn(found, _due_after(register, station_no, seq, len(found)), begun.offset):
+        if seq is not None and _is_torn(found, _due_after(register, station_no, seq, len(found))):
             os.ftruncate(fd, begun.offset)
         os.fsync(fd)  # who wrote these lines may have been killed before he synced them
     finally:
@@ -167,17 +166,14 @@ def _due_after(register: Register, station_no: str, seq: int, length: int) -> by
     return bytes(due)
 
 
-def _is_torn(found: bytes, due: bytes, offset: int) -> bool:
-    """Whether ``found`` at ``offset`` are the bytes that are due, but for sectors that are zeros."""
+def _is_torn(found: bytes, due: bytes) -> bool:
+    """Whether ``found`` are the bytes that are due, but for zeros.
+
+    Not sector by sector: one may hold the end of lines that are whole and the lost beginning of the next.
+    """
     if len(found) > len(due) or due.startswith(found):
         return False
-    at = 0
-    while at < len(found):
-        end = at + _SECTOR - (offset + at) % _SECTOR
-        if found[at:end] != due[at : min(end, len(found))] and any(found[at:end]):
-            return False
-        at = end
-    return True
+    return not any(byte and byte != right for byte, right in zip(found, due, strict=False))
 
 
 # --- where the mirror ends ---------------------------------------------------------------------------

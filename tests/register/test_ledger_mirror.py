@@ -142,6 +142,28 @@ def test_a_new_file_without_a_whole_line_is_gone_on_with(
     assert in_mirror(store) == in_register(register)
 
 
+@pytest.mark.parametrize("noted", ["before the lost lines", "before the lines that are whole"])
+@pytest.mark.parametrize("lost", [slice(0, None), slice(0, 40), slice(40, 90), slice(-30, None)], ids=str)
+def test_an_append_whose_length_came_to_the_medium_without_all_of_its_bytes_is_written_anew(
+    register: Register, store: Path, tell: Tell, mirror: Mirror, noted: str, lost: slice
+) -> None:
+    tell(2)
+    mirror()
+    note = (folder(store) / ".lock").read_bytes()
+    tell(2)
+    mirror()
+    path = folder(store) / "2026-11.jsonl"
+    whole = len(b"".join(line + b"\n" for line in in_register(register)[:2]))
+    data = bytearray(path.read_bytes())
+    begin, end, _ = lost.indices(len(data) - whole)
+    data[whole + begin : whole + end] = bytes(end - begin)
+    path.write_bytes(data)
+    if noted == "before the lines that are whole":
+        (folder(store) / ".lock").write_bytes(note)
+    mirror()
+    assert in_mirror(store) == in_register(register)
+
+
 def test_a_torn_first_line_of_all_is_cut_back(register: Register, store: Path, tell: Tell, mirror: Mirror) -> None:
     tell(1)
     folder(store).mkdir(parents=True)
@@ -150,7 +172,7 @@ def test_a_torn_first_line_of_all_is_cut_back(register: Register, store: Path, t
     assert in_mirror(store) == in_register(register)
 
 
-@pytest.mark.parametrize("tail", [b"rm -rf", b'{"actor":"person:somebody else', b"\0" * 64])
+@pytest.mark.parametrize("tail", [b"rm -rf", b'{"actor":"person:somebody else', b"\0\0x"])
 def test_a_tail_that_no_crash_explains_is_left_as_it_is(store: Path, tell: Tell, mirror: Mirror, tail: bytes) -> None:
     tell(2)
     mirror()
