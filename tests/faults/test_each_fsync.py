@@ -415,8 +415,6 @@ ALIKE = {
     "cli.files.write_out > publishing": "export.inventory.export_inventory > publishing",
     "service.client._take > publishing": "export.inventory.export_inventory > publishing",
     "service.dropped.take_in > publishing": "export.inventory.export_inventory > publishing",
-    "service.dropped.take_in > give_name": "register.backup.back_up > give_name",
-    "service.dropped._begin > give_name": "register.backup.back_up > give_name",
     "service.dropped._begin > make_folders": "register.backup.back_up > make_folders",
 }
 """The same act for the same promise: the row of the second stands for the first."""
