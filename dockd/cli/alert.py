@@ -38,10 +38,12 @@ def list_(invocation: Invocation, open_only: bool, severity: str | None, older_t
     from dockd.register.outbox import unsent_of
 
     station = invocation.station()
-    begun, rank = station.now() - _span(older_than), SEVERITIES.index(severity or "notice")
+    age, rank = _span(older_than), SEVERITIES.index(severity or "notice")
     with station.register.read() as session:
         every = list_alerts(session, open_only=open_only)
-        found = [a for a in every if SEVERITIES.index(a.severity) >= rank and a.opened_at <= begun]
+        # Unasked for, age hides nothing: a clock that was set back makes the latest alerts lie in the future.
+        old = [a for a in every if not age or a.opened_at <= station.now() - age]
+        found = [a for a in old if SEVERITIES.index(a.severity) >= rank]
         names = look_up(session, found)
         unsent = unsent_of(session, [a.alert_id for a in found])
     found.sort(key=lambda a: (-SEVERITIES.index(a.severity), a.opened_at, a.alert_id))

@@ -239,6 +239,7 @@ def test_a_corrupt_register_keeps_it_down_with_code_5(service: Service) -> None:
     assert "rebuild" in service.log.read_text()
 
 
+@pytest.mark.slow  # a figure of an idle machine: others at work on it make it another
 def test_idle_it_is_small_and_sleeps(service: Service) -> None:
     service.start()
     service.until_ready()
