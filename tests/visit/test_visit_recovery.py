@@ -187,7 +187,9 @@ def test_the_card_of_another_recorder_finishes_what_it_can_of_a_visit_whose_card
     assert by_path(first)[begun]["outcome"] is None
     assert "interrupted" in bureau.dockd("visit", "show", 1).stdout
     bureau.dockd("verify")
-    assert len(list(bureau.store.rglob("*.part"))) == 1, "waits for its card"
+    # On a busy machine the first file was not proven yet when the power went: then it waits, too.
+    waiting = [file for file in first["files"] if file["outcome"] is None]
+    assert len(list(bureau.store.rglob("*.part"))) == len(waiting), "they wait for their card"
 
     back = bureau.offload(card=away)
     assert back["outcome"] == "complete"
