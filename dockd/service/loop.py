@@ -20,7 +20,7 @@ Act = Callable[[], None]
 
 @dataclass(order=True, slots=True)
 class Moment:
-    """An act that is due at ``when``, on the loop's clock."""
+    """An act that is due at ``when``, on the loop's clock; None once it was called or cancelled."""
 
     when: float
     seq: int
@@ -56,6 +56,14 @@ class Loop:
         heapq.heappush(self._moments, moment)
         return moment
 
+    def no_later(self, moment: Moment | None, seconds: float, act: Act) -> Moment:
+        """``moment`` where it comes within ``seconds``; otherwise a new one in its place, ``seconds`` from now."""
+        if moment is not None and moment.act is not None:
+            if moment.when <= self.clock() + seconds:
+                return moment
+            moment.cancel()
+        return self.after(seconds, act)
+
     def say(self, act: Act) -> None:
         """``act`` is called in the loop's thread, soon. The one method that any thread may call."""
         self._said.append(act)
@@ -67,7 +75,9 @@ class Loop:
             if self._selector.get_map().get(key.fd) == key:  # an act before it may have forgotten it
                 key.data()
         while self._moments and (self._moments[0].act is None or self._moments[0].when <= self.clock()):
-            if act := heapq.heappop(self._moments).act:
+            moment = heapq.heappop(self._moments)
+            act, moment.act = moment.act, None
+            if act:
                 act()
 
     def _patience(self, most_s: float | None) -> float | None:

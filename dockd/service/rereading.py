@@ -19,7 +19,7 @@ from dockd.service.parts import Part, Surroundings
 from dockd.service.watching import Watch
 
 SOON_S = 0.5
-"""How long after a change it is read: an editor writes more than once."""
+"""How long it must have been the same before it is read: an editor writes more than once."""
 
 _LOOK_S = 60.0
 _ABOUT = "configuration"
@@ -37,6 +37,7 @@ class Rereading(Part):
         self._watches: list[Watch] = []
         self._moment: Moment | None = None
         self._seen: Mark | None = None
+        self._settling: Mark | None = None
         self._refused = ""
 
     def start(self, around: Surroundings) -> None:
@@ -65,10 +66,9 @@ class Rereading(Part):
             around.loop.say(lambda: self._look_in(SOON_S))
 
     def _look_in(self, seconds: float) -> None:
+        """No later than that: what else changes in the folder, however often, does not put it off."""
         if self._around:
-            if self._moment:
-                self._moment.cancel()
-            self._moment = self._around.loop.after(seconds, self._look)
+            self._moment = self._around.loop.no_later(self._moment, seconds, self._look)
 
     def _look(self) -> None:
         around = self._around
@@ -76,11 +76,13 @@ class Rereading(Part):
             return
         for watch in self._watches:
             watch.renew()
-        found = mark_of(os.fspath(around.settings.file))
-        if found is not None and found != self._seen:  # a file that is away for a moment is being replaced
+        found, before = mark_of(os.fspath(around.settings.file)), self._settling
+        new = found is not None and found != self._seen  # a file that is away for a moment is being replaced
+        self._settling = found if new and found != before else None
+        if new and found == before:
             self._seen = found
             self._read(around)
-        self._look_in(_LOOK_S)
+        self._look_in(SOON_S if self._settling else _LOOK_S)
 
     def _read(self, around: Surroundings) -> None:
         try:

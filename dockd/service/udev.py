@@ -98,10 +98,9 @@ class Udev:
         self._look_in(_QUIET_S if self._monitor is not None else _REVIVE_S)
 
     def _look_in(self, seconds: float) -> None:
+        """No later than that: a device that never falls silent does not put it off."""
         assert self._loop is not None
-        if self._moment:
-            self._moment.cancel()
-        self._moment = self._loop.after(seconds, self._look)
+        self._moment = self._loop.no_later(self._moment, seconds, self._look)
 
     def _look(self) -> None:
         if self._monitor is None:

@@ -37,6 +37,7 @@ from troubles import (
     temps,
     truth,
 )
+from waiting import LIMIT_S, until
 
 from dockd.errors import NotAnswering, PathUnreadable, StoreFailing, WorkerDied
 from dockd.footage.sidecar import parse_sidecar
@@ -47,7 +48,6 @@ from dockd.register.tables import FootageRow
 pytestmark = pytest.mark.usefixtures("small_chunks", "deadline")
 
 PAGE = 4096
-LIMIT_S = 60
 
 
 @pytest.fixture
@@ -363,15 +363,6 @@ def started(bureau: Bureau, card: Path, *options: str) -> Iterator[subprocess.Po
     finally:
         process.kill()
         process.communicate()
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    """Looks until ``holds`` gives something."""
-    end = time.monotonic() + LIMIT_S
-    while not (found := holds()):
-        assert time.monotonic() < end, f"{what} did not come"
-        time.sleep(0.01)
-    return found
 
 
 def children(pid: int) -> list[int]:

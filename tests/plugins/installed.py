@@ -13,13 +13,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 DOCKD = Path(sys.executable).parent / "dockd"
 SERVICE = 4100
@@ -41,14 +41,6 @@ service:
   control: {folder}/control
 """
 DEADLINE_S = 30.0
-
-
-def until(true: Any, *, within: float = DEADLINE_S) -> None:
-    """Returns when ``true()`` is; fails after ``within`` seconds."""
-    end = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.02)
 
 
 @dataclass

@@ -204,6 +204,21 @@ def test_a_changed_configuration_is_taken_when_it_is_right_and_alerted_when_it_i
     assert stand.alerts() == []
 
 
+def test_a_configuration_is_taken_however_much_else_happens_in_its_folder(stand: Stand) -> None:
+    """The register lies there too, and each command makes and removes files beside it."""
+    part = Rereading()
+    stand.run(part)
+    stand.until(lambda: all(watch.lives() for watch in part._watches))
+    stand.file.write_text(stand.file.read_text().replace("settle: 1s", "settle: 2s"))
+
+    def taken() -> list[Settings]:
+        (stand.folder / "beside").touch()
+        (stand.folder / "beside").unlink()
+        return stand.taken
+
+    stand.until(taken)
+
+
 def test_a_configuration_that_is_away_for_a_moment_changes_nothing(stand: Stand) -> None:
     part = Rereading()
     stand.run(part)

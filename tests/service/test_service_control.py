@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from installed import SERVICE, Office, opened, until
+from installed import SERVICE, Office, opened
+from waiting import until
 
 from dockd.service import wire
 from dockd.service.client import Call, control_of, converse

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import waiting
 
 from dockd.errors import StoreMissing, WorkerDied
 from dockd.service.crew import Crew, Ended
@@ -199,7 +200,4 @@ def test_workers_die_with_a_service_that_is_killed() -> None:
         pids = [int(word) for word in service.stdout.readline().split()]
         service.kill()
         service.wait()
-        last = time.monotonic() + 20
-        while any(alive(pid) for pid in pids):
-            assert time.monotonic() < last
-            time.sleep(0.01)
+        waiting.until(lambda: not any(alive(pid) for pid in pids), "the workers' end")

@@ -59,6 +59,20 @@ def test_moments_come_in_their_order_and_not_before_their_time(loop: Loop, secon
     assert heard == ["two", "five"]
 
 
+def test_what_comes_soon_is_not_put_off_and_what_is_far_comes_sooner(loop: Loop, seconds: Seconds) -> None:
+    heard: list[str] = []
+    moment = loop.no_later(None, 5, lambda: heard.append("first"))
+    assert loop.no_later(moment, 7, lambda: heard.append("later")) is moment
+    sooner = loop.no_later(moment, 2, lambda: heard.append("sooner"))
+    seconds.now += 10
+    loop.turn(0)
+    assert heard == ["sooner"]
+    loop.no_later(sooner, 1, lambda: heard.append("again"))  # it has been
+    seconds.now += 1
+    loop.turn(0)
+    assert heard == ["sooner", "again"]
+
+
 def test_a_word_from_another_thread_wakes_the_wait(loop: Loop) -> None:
     heard: list[str] = []
     thread = threading.Thread(target=lambda: loop.say(lambda: heard.append("word")))

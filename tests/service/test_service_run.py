@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from office import MIB, Office
+from waiting import until
 
 from dockd.errors import ServiceNotRunning
 from dockd.service import teller
@@ -176,10 +177,7 @@ def test_a_killed_service_takes_its_workers_along_and_the_next_one_resumes(servi
     service.until(lambda: list(office.store.rglob("*_9999*.part")) or list(office.store.rglob("*.part")), "a temp")
     family = service.family()
     service.end(signal.SIGKILL)
-    end = time.monotonic() + 20
-    while any(is_alive(pid) for pid in family):
-        assert time.monotonic() < end, "a worker outlived the service"
-        time.sleep(0.01)
+    until(lambda: not any(is_alive(pid) for pid in family), "the workers' end")
     service.start()
     service.until(lambda: service.bay("A1")["state"] == "done", "done")
     service.until(lambda: service.told()["visits"]["working"] == 0, "quiet")

@@ -182,10 +182,18 @@ def test_a_burst_of_messages_is_one_look(watching: Watching) -> None:
     watching.script.devices.append(Device("sdb"))
     for _ in range(5):
         watching.script.monitors[0].say("add", "change")
-        watching.turn(0.05)
+        watching.turn(0.02)
     assert len(watching.sights) == 1
     watching.turn(0.15)
     assert len(watching.sights) == 2
+    assert watching.names == {"sda", "sdb"}
+
+
+def test_a_device_that_never_falls_silent_does_not_hide_the_others(watching: Watching) -> None:
+    watching.script.devices.append(Device("sdb"))
+    for _ in range(5):
+        watching.script.monitors[0].say("change")
+        watching.turn(0.1)
     assert watching.names == {"sda", "sdb"}
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from bureau import Bureau, media, outcomes
 from dock import in_child
+from waiting import until
 
 from dockd.card.identity import identify_card
 from dockd.errors import PathMissing, VisitBusy, WorkerDied
@@ -30,19 +31,6 @@ from dockd.visit.request import Phase, Progress
 from dockd.visit.worker import Lifeline, OwnerGone, WorkerFault, run_in_worker
 
 PATIENCE_S = 20.0
-
-
-def wait_until(holds: Callable[[], Any], what: str) -> Any:
-    """Polls ``holds`` (a few milliseconds apart) until it gives something; fails after ``PATIENCE_S``."""
-    tick, deadline = threading.Event(), _clock() + PATIENCE_S
-    while not (found := holds()):
-        assert _clock() < deadline, f"{what} did not come"
-        tick.wait(0.005)
-    return found
-
-
-def _clock() -> float:
-    return os.times().elapsed
 
 
 def children(pid: int) -> list[int]:
@@ -72,9 +60,9 @@ def copying(bureau: Bureau) -> Iterator[Offload]:
     words = [sys.executable, "-m", "dockd", "-c", str(bureau.config), "offload", str(bureau.card), "--json"]
     run = Offload(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
     try:
-        (worker,) = wait_until(lambda: children(run.process.pid), "a worker")
+        (worker,) = until(lambda: children(run.process.pid), "a worker")
         run.worker = os.pidfd_open(worker)
-        wait_until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
+        until(lambda: list(bureau.store.rglob("*.log.part")), "a temp")
         yield run
     finally:
         run.process.kill()
@@ -115,7 +103,7 @@ def test_a_worker_ends_when_only_its_owner_is_killed_and_lets_go_of_the_card(bur
     with copying(bureau) as run:
         run.process.kill()
         assert run.worker_has_ended(), "the worker went on without its owner"
-    wait_until(lambda: lock_is_free(bureau), "the card's lock")
+    until(lambda: lock_is_free(bureau), "the card's lock")
     again = bureau.offload()
     assert outcomes(again) == {path: "stored"}
     bureau.prove(again)
