@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from dockd.cli.invocation import utc_now
@@ -16,18 +14,9 @@ from dockd.cli.main import commandline
 from dockd.errors import DockdError
 from dockd.locale import _
 from dockd.service.served import serve
-from dockd.settings import Settings, load_settings
+from dockd.settings import load_settings
 
 _ROOT = 0
-
-
-def owner_of(settings: Settings) -> int:
-    """The user whose station it is: whose the store is, or where that is away, the register; else whoever asks."""
-    for place in (settings.store.root, settings.register_file):
-        with suppress(OSError):
-            if place:
-                return os.stat(place).st_uid
-    return os.geteuid()
 
 
 def main(fd: int, file: Path) -> int:

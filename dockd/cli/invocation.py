@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,3 +208,12 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--json``, which the command takes as ``as_json``."""
     help_text = N_("Print JSON on standard output.")
     return click.option("--json", "as_json", is_flag=True, help=help_text)(command)
+
+
+def owner_of(settings: Settings) -> int:
+    """The user whose station it is: whose the store is, or where that is away, the register; else whoever asks."""
+    for place in (settings.store.root, settings.register_file):
+        with suppress(OSError):
+            if place:
+                return os.stat(place).st_uid
+    return os.geteuid()

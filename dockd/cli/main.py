@@ -19,7 +19,7 @@ import click
 
 from dockd import __version__
 from dockd.cli.clickwords import click_speaks
-from dockd.cli.invocation import Invocation, config_file, utc_now
+from dockd.cli.invocation import Invocation, config_file, owner_of, utc_now
 from dockd.cli.output import say
 from dockd.errors import Bug, DockdError, Exit
 from dockd.locale import N_, _, choose_language, configured_language, use_language
@@ -230,8 +230,6 @@ def _pass_on(argv: Sequence[str], invocation: Invocation) -> int:
         return _carry_out(argv, invocation)
 
     def owner() -> int:
-        from dockd.cli.alone import owner_of
-
         invocation.config = file
         return owner_of(invocation.settings())
 
