@@ -1,8 +1,29 @@
-"""Why a file of a card has its outcome, in words: on the screen of a visit and in its alert."""
+"""Why a file of a card has its outcome and a recorder its name, in words: on a visit's screen and in its alert."""
 
 from __future__ import annotations
 
-from dockd.locale import _
+from dockd.locale import N_, _
+
+_RUNGS = {
+    "explicit": N_("named by a person"),
+    "driver": N_("the recorder's own word"),
+    "binding_file": N_("a file on the card"),
+    "usb_serial": N_("USB serial number"),
+    "volume": N_("the card's volume"),
+    "file_names": N_("file names"),
+    "none": N_("nothing"),
+}
+
+
+def rung_words(rung: str) -> str:
+    """The rung of the ladder by which a recorder was identified; an unknown one is shown as it is."""
+    return _(_RUNGS[rung]) if rung in _RUNGS else rung
+
+
+def clue_words(evidence: str) -> str:
+    """What speaks for some recorder, ``rung: token, …``, with the rungs in words."""
+    said = (one.partition(": ") for one in evidence.split(", "))
+    return _(", ").join(f"{rung_words(rung)}{_(': ')}{token}" if sep else rung for rung, sep, token in said)
 
 
 def reason_words(reason: str | None) -> str:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from dockd.alert.reasons import reason_words
+from dockd.alert.reasons import clue_words, reason_words, rung_words
 from dockd.law.filing import MISSING
 from dockd.law.text import quote
 from dockd.law.vocabulary import ALERT_CLASSES, JUDGEMENT_REASONS
@@ -137,7 +137,10 @@ _TEMPLATES = {
     "owner_conflict": N_(
         "Recorder {recorder}, visit {visit}: custody and file name name different officers. List them: {unassigned}"
     ),
-    "unknown_recorder": N_("A card with {files} files was not copied: {evidence}."),
+    "unknown_recorder": N_(
+        "A card with {files} files was not copied: its recorder is not registered (found: {evidence}). Register it "
+        "with dockd recorder add, then dock it again."
+    ),
     "identity_conflict": N_("Taken for recorder {recorder} ({rung}); other evidence says {others}. Visit {visit}."),
     "twin_identity": N_(
         "Visit {visit} was taken for recorder {recorder}, which is docked in bay {bay} already. It was counted as "
@@ -231,13 +234,13 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "count": str(facts.get("count", "")),
         "list": _(", ").join(map(_listed, facts.get("files") or ())) if alert.kind in _LISTING else "",
         "files": str(facts.get("files", "")),
-        "evidence": str(facts.get("evidence") or unknown),
+        "evidence": _evidence(alert) or unknown,
         "bay": str(facts.get("bay") or unknown),
         "job": str(facts.get("job") or unknown),
         "bad": str(facts.get("bad", "")),
         "lines": str(facts.get("lines", "")),
         "profile": str(facts.get("profile") or unknown),
-        "rung": str(facts.get("rung") or unknown),
+        "rung": rung_words(str(facts.get("rung") or unknown)),
         "others": _(", ").join(map(str, facts.get("others") or ())) or unknown,
         "location": str(facts.get("location") or unknown),
         "finding": _(_FINDINGS.get(str(facts.get("finding")), "")) or str(facts.get("finding") or unknown),
@@ -263,6 +266,11 @@ def _fields(alert: Alert, names: Names, zone: ZoneInfo) -> Mapping[str, str]:
         "seen": _time(facts.get("seen"), zone) or unknown,
         "passed": _time(facts.get("passed"), zone) or unknown,
     }
+
+
+def _evidence(alert: Alert) -> str:
+    evidence = str(alert.facts.get("evidence") or "")
+    return clue_words(evidence) if alert.kind == "unknown_recorder" else evidence
 
 
 def _listed(file: Any) -> str:

@@ -125,7 +125,14 @@ def closing_lines(summary: dict[str, Any], store: str) -> list[str]:
             kept=f"{summary['bytes_stored']:,}",
         ),
     ]
-    if summary["safe_at"]:
+    if summary["state"] == "held":
+        lines.append(
+            _(
+                "! The recorder is not registered: its card was listed and not copied. Register it with dockd "
+                "recorder add, then dock it again."
+            )
+        )
+    elif summary["safe_at"]:
         lines.append(_("✓ Stored and verified. The recorder may be removed."))
     elif {file["reason"] for file in summary["files"] if file["outcome"] == "stored_damaged"} & {"source_unsteady"}:
         lines.append(

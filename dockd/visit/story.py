@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from dockd.alert.reasons import clue_words
 from dockd.card.health import file_system_state
 from dockd.errors import NotAnswering, ProofFailed, RecorderNotRegistered
 from dockd.law.deadline import StationClock
@@ -233,7 +234,7 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
         _alarm_identity(session, station, sight, visit_id)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
     journal_visit(station, visit_id)
-    raise RecorderNotRegistered(evidence=tell(sight.clues))
+    raise RecorderNotRegistered(evidence=clue_words(tell(sight.clues)))
 
 
 def _parse(sight: Sight, path: bytes) -> ParsedName | None:

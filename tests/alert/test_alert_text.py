@@ -121,8 +121,16 @@ def test_every_kind_has_words_and_an_article_also_when_nothing_is_known(kind: st
             {"count": 2, "files": ["3: unreadable_at:0", "5: x"]},
             "2 files (number in the listing: reason): 3",
         ),
-        ("unknown_recorder", {"files": 12, "evidence": "names say YS-09"}, "12 files was not copied: names say YS-09."),
-        ("identity_conflict", {"others": ["YS-08", "YS-09"], "rung": "binding_file"}, "says YS-08, YS-09."),
+        (
+            "unknown_recorder",
+            {"files": 12, "evidence": "file_names: YS-09, usb_serial: 77"},
+            "12 files was not copied: its recorder is not registered (found: file names: YS-09, USB serial number: 77).",
+        ),
+        (
+            "identity_conflict",
+            {"others": ["YS-08", "YS-09"], "rung": "binding_file"},
+            "(a file on the card); other evidence says YS-08, YS-09.",
+        ),
         ("deadline_unknown", {"reason": "deadline_disputed", "file_no": "F1"}, "witnesses of the time disagree"),
     ],
 )

@@ -127,6 +127,7 @@ def test_an_unknown_recorder_is_held_with_exit_code_6_and_shown_but_not_copied(b
     assert (visit["outcome"], visit["state"], visit["reason"]) == ("failed", "held", "unknown_recorder")
     assert (visit["device_no"], visit["identified_by"], visit["bytes_read"]) == (None, "none", 0)
     assert "failed" in bureau.dockd("visit", "list").stdout
+    assert "! The recorder is not registered" in bureau.dockd("visit", "show", 1).stdout
     (alert,) = bureau.alerts()
     assert (alert["kind"], alert["state"], alert["visit_id"]) == ("unknown_recorder", "open", 1)
     assert "3000001" in alert["text"]
