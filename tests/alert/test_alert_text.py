@@ -124,7 +124,7 @@ def test_every_kind_has_words_and_an_article_also_when_nothing_is_known(kind: st
         (
             "unknown_recorder",
             {"files": 12, "evidence": "file_names: YS-09, usb_serial: 77"},
-            "12 files was not copied: its recorder is not registered (found: file names: YS-09, USB serial number: 77).",
+            "12 files was not copied: its recorder is not registered (found: file names: YS-09, USB serial number: 77)",
         ),
         (
             "identity_conflict",
