@@ -422,9 +422,7 @@ def write_sidecar(path: Path, data: bytes) -> str:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temp.unlink()
-    _fsync(path)  # a sidecar's row promises its bytes, whoever wrote them,
-    # and its name.
-    _fsync(path.parent)
+    _sync_name(path)  # a row promises its name; its bytes were synced before it got one
     return hashlib.sha256(data).hexdigest()
 
 
@@ -469,8 +467,8 @@ def _move_into_place(temp: Path, path: Path, data: bytes) -> None:
             os.rename(temp, path)
 
 
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _sync_name(path: Path) -> None:
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:

@@ -31,7 +31,7 @@ PUBLISHED = tuple(
     for place in ("export.manifest.write_manifest > publishing", "export.visitfile.write_visit > publishing")
 )
 MAKING = "visit.follow._make_folder > make_directories (folder)"
-SIDECAR = "footage.sidecar._fsync (folder)"
+SIDECAR = "footage.sidecar._sync_name (folder)"
 PLACED = "offload.pipeline.place_proven > fsync_directory (folder)"
 REMOVED = "offload.pipeline.place_proven > remove_durably (folder)"
 KEPT = "offload.recover._keep_placed > fsync_directory (folder)"
@@ -156,14 +156,7 @@ FOUND = (
     ),
     # What stands beside the footage.
     Row(SIDECAR, "a sidecar's name", cuts.short_card, "sidecar"),
-    Row(
-        "footage.sidecar._write_new",
-        "a sidecar's bytes",
-        cuts.short_card,
-        "sidecar",
-        ("footage.sidecar._fsync",),
-    ),
-    Row("footage.sidecar._fsync", "the same", cuts.short_card, "sidecar", ("footage.sidecar._write_new",)),
+    Row("footage.sidecar._write_new", "a sidecar's bytes", cuts.short_card, "sidecar"),
     Row(MAKING, "the folder of a visit that stored nothing", cuts.idle_card, "manifest"),
     Row("export.manifest.write_manifest > publishing", "a manifest's bytes", cuts.short_card, "manifest"),
     Row(PUBLISHED[0], "a manifest's name", cuts.short_card, "manifest", (PUBLISHED[1],)),
