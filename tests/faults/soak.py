@@ -2,6 +2,9 @@
 
     python tests/faults/soak.py --rounds 500 --seed 20261123
 
+All that was ever stored is looked at again after every kill, so that a station is given up for a new one after
+``STATION_ROUNDS`` rounds.
+
 Each round two recorders are used, docked, killed in the middle of their visits (SIGKILL at a step of the copy or
 at any moment, in recovery too, sometimes both at once), and at last left alone. The seed decides what lies on the
 cards and which kills are tried; where a kill by the clock lands differs from run to run.
@@ -56,6 +59,7 @@ register: {url: "sqlite:///register.db", wait_s: 60}
 """
 BEGUN = datetime.fromisoformat("2026-11-23T08:00:00+08:00")
 SEED = 20261123
+STATION_ROUNDS = 100
 PATIENCE_S = 120
 """After this a visit counts as hanging."""
 
@@ -102,6 +106,13 @@ class Tally:
     hashed: int = 0
     seconds: float = 0.0
     faults: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Counts what another station's soak did and found."""
+        for name in ("rounds", "visits", "kills", "compared", "hashed", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.landed += other.landed
+        self.faults += [(kind, f"seed {other.seed}, {text}") for kind, text in other.faults]
 
     def __str__(self) -> str:
         kinds = Counter(kind for kind, _ in self.faults)
@@ -169,7 +180,7 @@ class Soak:
         station.close()
         return settings
 
-    def run(self, rounds: int, *, thorough_every: int = 50, tell: Callable[[str], None] = lambda _: None) -> Tally:
+    def run(self, rounds: int, *, thorough_every: int = 50) -> Tally:
         """Goes on until all rounds are done or a fault is found; what it found is in the tally."""
         begun = time.monotonic()
         for number in range(1, rounds + 1):
@@ -182,8 +193,6 @@ class Soak:
             self._keep_tally(begun)
             if self.tally.faults:
                 break
-            if number % thorough_every == 0:
-                tell(str(self.tally))
         return self.tally
 
     def _keep_tally(self, begun: float) -> None:
@@ -322,6 +331,20 @@ class Soak:
         assert not report.problems, report.problems
 
 
+def soak_stations(folder: Path, seed: int, rounds: int, *, tell: Callable[[str], None] = lambda _: None) -> Tally:
+    """So many rounds, on a station for every ``STATION_ROUNDS`` of them, with seeds that count up from ``seed``."""
+    whole = Tally(seed)
+    for number, first in enumerate(range(0, rounds, STATION_ROUNDS)):
+        place = folder / f"station-{number}"
+        place.mkdir()
+        whole.add(Soak(place, seed + number).run(min(STATION_ROUNDS, rounds - first)))
+        if whole.faults:
+            break
+        tell(str(whole))
+        shutil.rmtree(place)
+    return whole
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=500)
@@ -330,7 +353,7 @@ def main() -> int:
     said = parser.parse_args()
     folder = said.keep or Path(tempfile.mkdtemp(prefix="dockd-soak-"))
     folder.mkdir(exist_ok=said.keep is None)
-    tally = Soak(folder, said.seed).run(said.rounds, tell=lambda line: print(line, flush=True))
+    tally = soak_stations(folder, said.seed, said.rounds, tell=lambda line: print(line, flush=True))
     print(tally, "landed:", dict(tally.landed.most_common()), sep="\n")
     for kind, text in tally.faults[:20]:
         print(f"{kind}: {text}")

@@ -7,20 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from soak import SEED, Soak
+from soak import SEED, Soak, Tally, soak_stations
 
 
 def test_thirty_rounds_of_random_kills_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    require_clean(Soak(tmp_path, SEED), rounds=30, capsys=capsys, mid_file=5)
+    require_clean(Soak(tmp_path, SEED).run(30), rounds=30, capsys=capsys, mid_file=5)
 
 
 @pytest.mark.slow
 def test_five_hundred_rounds_of_random_kills_lose_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    require_clean(Soak(tmp_path, SEED + 1), rounds=500, capsys=capsys, mid_file=100)
+    require_clean(soak_stations(tmp_path, SEED + 100, 500), rounds=500, capsys=capsys, mid_file=100)
 
 
-def require_clean(soak: Soak, *, rounds: int, capsys: pytest.CaptureFixture[str], mid_file: int) -> None:
-    tally = soak.run(rounds)
+def require_clean(tally: Tally, *, rounds: int, capsys: pytest.CaptureFixture[str], mid_file: int) -> None:
     with capsys.disabled():
         print(f"\n{tally}")
     assert tally.faults == []
