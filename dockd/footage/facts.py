@@ -23,6 +23,10 @@ LONGEST_TEXT = 256
 LONGEST_RECORDING_S = 30 * 24 * 3600
 WIDEST = 65_536
 
+DAMAGED, UNEXAMINED = "media:", "probe:"
+"""How a remark begins that says what is wrong with a recording, or why it could not be looked at."""
+_NOT_THE_FILES = frozenset({"probe_timeout", "probe_failed", "tools_missing", "unsafe_name"})
+
 # Only what is used is asked for. XMP is left out: its dates are an editor's, with the editor's zone.
 TAGS = (
     *("File:FileType", "File:MIMEType", "ImageWidth", "ImageHeight", "Duration#"),
@@ -59,6 +63,11 @@ def describe(probe: Answer | None, tags: Answer | None, problems: tuple[str, ...
     if probe:
         facts = _from_probe(facts, probe)
     return _from_tags(facts, tags) if tags else facts
+
+
+def remark_on(problem: str) -> str:
+    """The code of a problem in a record's remark: a busy machine or a missing tool is no damage of the file."""
+    return f"{UNEXAMINED if problem in _NOT_THE_FILES else DAMAGED}{problem.removeprefix('probe_')}"
 
 
 def is_media(tags: Answer | None) -> bool:

@@ -313,6 +313,7 @@ _ALERT_CLASSES = (
     AlertClass("unknown_recorder", _W, 24, None, (2,), "未登记设备", "recorder not registered"),
     AlertClass("media_in_unusual_place", _W, 29, None, (4,), "异常位置发现媒体文件", "media in an unusual place"),
     AlertClass("damaged_media", _W, 3, None, (2,), "媒体文件损坏", "damaged media"),
+    AlertClass("not_examined", _N, 27, 1, (3,), "媒体信息未能读取", "media that could not be examined"),
     AlertClass("unreadable_file", _C, 3, None, (3, 4), "卡上文件无法读取", "a file on the card cannot be read"),
     AlertClass("clock_disagreement", _W, 27, 1, (2,), "时间依据不一致", "witnesses of the time disagree"),
     AlertClass("clock_unset", _W, 24, None, (2,), "设备时钟未设置", "the recorder's clock is not set"),

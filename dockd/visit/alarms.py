@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dockd.errors import RegisterFull, StoreFull
+from dockd.footage.facts import DAMAGED, UNEXAMINED
 from dockd.law.deadline import EXCEPTION_CONFLICT
 from dockd.nouns import LateKind, OwnerState, Place
 from dockd.register import alerts, records, transfers
@@ -151,11 +152,13 @@ def _kinds(new: NewRecord) -> list[str]:
     """The matters of one record that are alerted once a visit."""
     # Many recorders write no date into the file at all: that says nothing of their clock.
     flags = [flag for flag in new.time_flags if flag != "container_unset"]
+    said = (new.remark or "").split()
     found = {
         "clock_disagreement": any(flag.startswith("disagree") for flag in flags),
         "clock_unset": any(flag.endswith(_BAD_CLOCK) for flag in flags),
         "media_in_unusual_place": new.place_on_card is not Place.NORMAL,
-        "damaged_media": "media:" in (new.remark or ""),
+        "damaged_media": any(code.startswith(DAMAGED) for code in said),
+        "not_examined": any(code.startswith(UNEXAMINED) for code in said),
         "unassigned": new.owner_state is OwnerState.UNASSIGNED,
         "owner_conflict": new.owner_state is OwnerState.CONFLICT,
     }

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from dockd.card.profile import Profile
 from dockd.card.signature import media_by_signature
+from dockd.footage.facts import remark_on
 from dockd.law.vocabulary import method_of
 from dockd.nouns import Classified, Entry, EntryType, MediaFacts, MediaType, Place, display_path
 from dockd.register.footage import Footage
@@ -106,7 +107,7 @@ def _evidence(
 def _remark(footage: Footage, facts: MediaFacts) -> str | None:
     """Codes of what a reader of the record must know about these bytes."""
     codes = [f"place:{footage.place}"] if footage.place is not Place.NORMAL else []
-    codes += [f"media:{problem}" for problem in facts.problems]
+    codes += map(remark_on, facts.problems)
     if footage.holes:
         codes.append(f"holes:{sum(h.length for h in footage.holes)}")
     if footage.unsteady:

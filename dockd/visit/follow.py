@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dockd.export.manifest import render_manifest, write_manifest
@@ -35,6 +36,7 @@ from dockd.visit.survey import Touched, survey
 from dockd.visit.upkeep import check_recorder
 
 _BATCH = 64  # files a probe batch and a transaction
+_ONCE_MORE = 16  # files of a batch; a hostile card must not cost its time twice
 
 
 def follow_up(
@@ -103,7 +105,10 @@ def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -
 
 
 def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType]) -> dict[str, MediaFacts]:
-    """The parsers' advice on the recordings of a batch. Nothing they do or fail to do stops a visit."""
+    """The parsers' advice on the recordings of a batch. Nothing they do or fail to do stops a visit.
+
+    What could not be looked at in time is tried once more, alone and with more of it: the machine may have been busy.
+    """
     limits = ProbeLimits(
         seconds_per_file=station.settings.probe.deadline_s,
         memory_bytes=station.settings.probe.memory,
@@ -116,7 +121,10 @@ def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType
     }
     if not paths:
         return {}
-    return {paths[path]: facts for path, facts in probe_batch(list(paths), limits=limits).items()}
+    found = probe_batch(list(paths), limits=limits)
+    if late := [path for path, facts in found.items() if "probe_timeout" in facts.problems][:_ONCE_MORE]:
+        found |= probe_batch(late, limits=replace(limits, lanes=1, seconds_per_file=2 * limits.seconds_per_file))
+    return {paths[path]: facts for path, facts in found.items()}
 
 
 def note_marked_copies(station: Station, visit_id: int) -> None:

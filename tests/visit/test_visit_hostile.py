@@ -336,6 +336,44 @@ def test_half_written_empty_and_orphaned_media_are_stored_remarked_and_alerted(b
     bureau.prove(summary)
 
 
+def parsers_that(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on ffprobe does ``script`` first."""
+    folder.mkdir()
+    (folder / "ffprobe").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("ffprobe")} "$@"\n')
+    (folder / "ffprobe").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_what_could_not_be_examined_is_not_called_damaged(
+    bureau: Bureau, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bureau.configure("probe: {deadline_s: 1}")
+    path = bureau.record(8, clip.read_bytes())
+    parsers_that("sleep 1000", tmp_path / "tools", monkeypatch)
+
+    summary = bureau.offload()
+
+    assert outcomes(summary) == {path: "stored"}
+    assert bureau.said_of(path)["remark"] == "probe:timeout"
+    assert bureau.alerts("damaged_media") == []
+    (alert,) = bureau.alerts("not_examined")
+    assert alert["severity"] == "notice"
+    bureau.prove(summary)
+
+
+@pytest.mark.slow
+def test_what_was_not_examined_in_time_is_given_more_time_once(
+    bureau: Bureau, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bureau.configure("probe: {deadline_s: 5}")
+    path = bureau.record(8, clip.read_bytes())
+    parsers_that("sleep 5", tmp_path / "tools", monkeypatch)
+    bureau.offload()
+    assert not bureau.said_of(path)["remark"]
+    assert bureau.said_of(path)["duration_s"]
+    assert not bureau.alerts("not_examined")
+
+
 def test_media_in_trash_recovery_and_temp_folders_is_stored_remarked_and_alerted(bureau: Bureau, clip: Path) -> None:
     places = {
         "$RECYCLE.BIN/S-1-5-21/$R1.MP4": "trash",
