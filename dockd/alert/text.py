@@ -139,7 +139,7 @@ _TEMPLATES = {
     ),
     "unknown_recorder": N_(
         "A card with {files} files was not copied: its recorder is not registered (found: {evidence}). Register it "
-        "with dockd recorder add, then dock it again."
+        "with dockd recorder add: if it is still docked it is then read by itself, otherwise dock it again."
     ),
     "identity_conflict": N_("Taken for recorder {recorder} ({rung}); other evidence says {others}. Visit {visit}."),
     "twin_identity": N_(

@@ -129,7 +129,7 @@ def closing_lines(summary: dict[str, Any], store: str) -> list[str]:
         lines.append(
             _(
                 "! The recorder is not registered: its card was listed and not copied. Register it with dockd "
-                "recorder add, then dock it again."
+                "recorder add: if it is still docked it is then read by itself, otherwise dock it again."
             )
         )
     elif summary["safe_at"]:

@@ -202,6 +202,13 @@ def list_recorders(session: Session) -> list[Recorder]:
     return [_noun(row) for row in session.scalars(select(RecorderRow).order_by(RecorderRow.device_no))]
 
 
+def state_of_register(session: Session) -> str:
+    """A text that becomes another one whenever a recorder is registered or changed by a person."""
+    registered, changed_at = session.execute(select(func.count(), func.max(RecorderRow.updated_at))).one()
+    trusted = session.scalar(select(func.count()).where(RecorderIdentityRow.trusted))
+    return f"{registered} {changed_at} {trusted}"
+
+
 def device_no_of(session: Session, recorder_id: int) -> str | None:
     """The bureau number of the recorder with this key."""
     return session.scalar(select(RecorderRow.device_no).where(RecorderRow.id == recorder_id))

@@ -169,6 +169,12 @@ class Dock:
         again = waits or trouble in WAITABLE or (ours and card.tries < _OURS_TRIES)
         card.retry_at = now + _RETRIES[min(card.tries, len(_RETRIES)) - 1] if again else None
 
+    def registered(self, key: int, *, now: float) -> None:
+        """A recorder that nobody knew may be known now: its card is read at once."""
+        for _stay, card in self._cards():
+            if card.key == key and not card.at_work:
+                card.retry_at = now
+
     def unlocked(self, port: str, trouble: str, *, now: float, serial: str | None = None) -> None:
         """The command has ended; what it did shows itself as a new device, or ``trouble`` says why not."""
         if stay := self.stays.get(port):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from dockd.register import alerts
+from dockd.register import alerts, recorders
 from dockd.register.station import Station, open_station
 from dockd.service.attendance import utc_now
 from dockd.settings import Settings
@@ -88,6 +88,20 @@ class Settled:
             alerts.settle_alert(
                 session, station_no=station.station_no, kind=self.kind, about=self.about, note="done", at=station.now()
             )
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """``recorders.state_of_register``, as it is now."""
+
+    settings: Settings
+
+    def __call__(self, send: Send, lifeline: Lifeline, fds: tuple[int, ...]) -> str:
+        return _at(self.settings, self._look)
+
+    def _look(self, station: Station) -> str:
+        with station.register.read() as session:
+            return recorders.state_of_register(session)
 
 
 def _at(settings: Settings, act: Callable[[Station], Answer]) -> Answer:

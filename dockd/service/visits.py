@@ -24,7 +24,7 @@ from dockd.service.attendance import Attendance, Order, Twin, as_frame
 from dockd.service.crew import Ended, Hand
 from dockd.service.devices import Ownership, Sighting
 from dockd.service.dock import Act, Begin, Dock, Rules, Unlock
-from dockd.service.errands import Alarm, Recovering
+from dockd.service.errands import Alarm, Recovering, Registered
 from dockd.service.loop import Moment
 from dockd.service.parts import Part, Surroundings
 from dockd.service.sight import Pace, show_dock
@@ -38,6 +38,7 @@ from dockd.visit.worker import WorkerFault
 _FROZEN_S = 30.0  # a living worker says something five times a second, whatever its card does
 _WATCH_S = 10.0
 _TIDY_S = 15.0
+_HELD_S = 5.0  # how often it is asked whether an unregistered recorder was registered while it is docked
 _READING = (Phase.LISTING, Phase.COPYING, Phase.PROVING)
 
 _log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Visits(Part):
         self._around: Surroundings | None = None
         self._at_work: dict[int, _AtWork] = {}
         self._told: set[tuple[str, str]] = set()
+        self._held: dict[int, str] = {}  # cards of nobody known, and the register of recorders that knew them not
         self._moment: Moment | None = None
         self._seen = self._begun = self._ending = self._tidying = False
 
@@ -158,8 +160,34 @@ class Visits(Part):
         elif isinstance(error, CardNotOpened):
             self._alarm("card_not_opened", key, {"bay": self._dock.bay_of(key), "evidence": str(error)})
         self._dock.failed(key, name, waits=waits, ours=ours, now=self._surroundings.loop.clock())
-        if not isinstance(error, CardNotOpened | RecorderNotRegistered):
+        if isinstance(error, RecorderNotRegistered):
+            self._hold(key, error.fields["registered"])
+        elif not isinstance(error, CardNotOpened):
             self._tidy_later()
+
+    def _hold(self, key: int, registered: str) -> None:
+        if not self._held:
+            self._surroundings.loop.after(_HELD_S, self._ask_for_held)
+        self._held[key] = registered
+
+    def _ask_for_held(self) -> None:
+        """While the card of an unregistered recorder is docked: it is read as soon as somebody has registered it."""
+        docked = {card.key for stay in self._dock.stays.values() for card in stay.cards}
+        self._held = {key: state for key, state in self._held.items() if key in docked}
+        if self._held and not self._ending:
+            self._surroundings.crew.hire(Registered(self._surroundings.settings), on_end=self._answered_for_held)
+
+    def _answered_for_held(self, ended: Ended) -> None:
+        if self._ending:
+            return
+        around = self._surroundings
+        for key, state in list(self._held.items()):
+            if isinstance(ended.value, str) and ended.value != state:
+                del self._held[key]
+                self._dock.registered(key, now=around.loop.clock())
+        if self._held:
+            around.loop.after(_HELD_S, self._ask_for_held)
+        self._decide()
 
     # --- what is done ---------------------------------------------------------------------------------
 

@@ -132,7 +132,16 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
             alarm_clock(session, station, visit_id, now=now, seen=seen, ahead=noted.ahead)
         note_recorder(session, station, card, sight, visit_id, visit.opened_at)
         _alarm_identity(session, station, sight, visit_id)
+        note = f"visit:{visit_id}"
+        alerts.settle_alert(
+            session, station_no=station.station_no, kind="unknown_recorder", about=_matter(card), note=note, at=now
+        )
     return Numbers(visit_id, visit.docked_at, visit.recorder_id, number)
+
+
+def _matter(card: Card) -> str:
+    """What an alert about a card of nobody known is about: it ends when the card is read after all."""
+    return f"card:{card.identity.instance}"[:128]
 
 
 def _alarm_identity(session: Session, station: Station, sight: Sight, visit_id: int) -> None:
@@ -226,15 +235,16 @@ def hold(station: Station, request: VisitRequest, card: Card, sight: Sight) -> N
             session,
             station_no=station.station_no,
             kind="unknown_recorder",
-            about=f"card:{card.identity.instance}"[:128],
+            about=_matter(card),
             facts={"files": len(sight.listing.files), "evidence": tell(sight.clues)},
             at=visit.opened_at,
             visit_id=visit_id,
         )
         _alarm_identity(session, station, sight, visit_id)
+        registered = recorders.state_of_register(session)
     mirror_ledger(station.register, station.store, station.station_no, station.zone)
     journal_visit(station, visit_id)
-    raise RecorderNotRegistered(evidence=clue_words(tell(sight.clues)))
+    raise RecorderNotRegistered(evidence=clue_words(tell(sight.clues)), registered=registered)
 
 
 def _parse(sight: Sight, path: bytes) -> ParsedName | None:

@@ -12,6 +12,9 @@ import pytest
 from faultfs import Fault, faulty_card
 from office import MIB, Office
 
+from dockd.nouns import Recorder
+from dockd.register import recorders
+
 
 def workers(office: Office) -> list[int]:
     """The processes that are forked from the nursery."""
@@ -61,6 +64,29 @@ def test_an_unregistered_recorder_is_shown_alerted_and_not_copied(office: Office
     assert visit["outcome"] == "failed"
     assert not list((office.store / "footage").rglob("*.log"))
     assert "unknown_recorder" in office.kinds()
+
+
+def test_a_recorder_that_is_registered_while_it_is_docked_is_read_at_once(office: Office) -> None:
+    card = office.card("stranger", serial="9107731")
+    office.script.plug("A1", card)
+    office.until_state("A1", "unknown")
+    office.clock.ahead += 60
+    office.until_quiet()
+    assert len(office.shown()) == 1, "nothing was registered: nothing is read again"
+    station = office.station()
+    try:
+        with station.register.write() as session:
+            recorder = Recorder("YS-77", "9107731")
+            recorders.add_recorder(session, recorder, station_no="S1", now=station.now(), actor="person:wang")
+    finally:
+        station.close()
+    office.clock.ahead += 60
+    office.until_state("A1", "done")
+    office.until_quiet()
+    held, visit = office.shown()
+    assert (held["state"], visit["device_no"]) == ("held", "YS-77")
+    office.require_stored(card, visit)
+    assert "unknown_recorder" not in office.kinds()
 
 
 def test_a_recording_that_came_too_late_is_said_on_the_bay(office: Office) -> None:
