@@ -77,10 +77,11 @@ def rename_without_replacing(old: str, new: str) -> None:
 
 
 def move_without_replacing(old: str, new: str) -> None:
-    """As ``rename_without_replacing``, from one directory to another, and no power cut leaves neither name.
+    """As ``rename_without_replacing``, from one directory to another; the new name is on the medium.
 
     A rename takes the old name away in one directory and gives the new one in another, and each becomes
-    durable with its own directory: so the new one is given first.
+    durable with its own directory: so the new one is given first, and no power cut leaves neither. Where a
+    file can have but one name (FAT), the new one is synced as soon as it is given.
     """
     try:
         os.link(old, new, follow_symlinks=False)
@@ -88,6 +89,7 @@ def move_without_replacing(old: str, new: str) -> None:
         if error.errno not in _NO_LINKS:
             raise
         rename_without_replacing(old, new)
+        fsync_directory(os.path.dirname(new))
     else:
         leave_one_name(old, new)
 
@@ -116,7 +118,6 @@ def move_aside(root: str, relative: str, target: str) -> str:
                 break
             number += 1
             name = f"{target}.{number}"
-    fsync_directory(os.path.dirname(f"{root}/{name}"))
     fsync_directory(os.path.dirname(f"{root}/{relative}"))
     return name
 

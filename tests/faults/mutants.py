@@ -146,9 +146,9 @@ DURABILITY = (
     broken(
         "no fsync of the directory that evidence is moved to",
         DURABLE,
-        '    fsync_directory(os.path.dirname(f"{root}/{name}"))\n',
-        "",
-        T_ORDER,
+        "        fsync_directory(os.path.dirname(new))\n    else:\n",
+        "    else:\n",
+        T_DURABLE,
     ),
     broken(
         "no fsync of the directory that evidence is moved from",

@@ -175,6 +175,20 @@ def test_what_is_moved_aside_is_on_the_medium_in_both_folders(tmp_path: Path, sy
     assert synced[-2:] == [f"{tmp_path}/q", str(tmp_path)]
 
 
+def test_where_a_file_can_have_one_name_only_its_new_one_is_on_the_medium_at_once(
+    tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "as FAT answers")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "day").mkdir()
+    (tmp_path / "day/a.part").write_bytes(b"evidence")
+    durable.move_aside(str(tmp_path), "day/a.part", "aside/a.part")
+    assert synced[-2:] == [str(tmp_path / "aside"), str(tmp_path / "day")]
+    assert (tmp_path / "aside/a.part").read_bytes() == b"evidence"
+
+
 def test_what_is_gone_cannot_be_moved_aside(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         durable.move_aside(str(tmp_path), "a.part", "q/a.part")
