@@ -108,12 +108,12 @@ def test_after_some_cuts_the_next_visit_ends_as_if_nothing_had_happened(run: Run
     assert run.recover(forgotten + torn) == []
 
 
-@pytest.mark.slow  # how many calls a visit makes hangs on how its threads run: on a busy machine not as recorded
+@pytest.mark.slow
 def test_a_visit_that_is_really_cut_off_leaves_what_was_recorded_of_it(run: Run) -> None:
     for number in run.some(2):
         trace = run.scene.cut_alive(number)
-        assert len(trace) == number
-        assert trace.said(number) == [] or number > len(run.trace) // 2
+        # How many calls a visit makes hangs on how its threads run: one that makes fewer has ended before the cut.
+        assert len(trace) == number or trace.said(len(trace))[-1] == "returned"
         assert Run(run.scene, trace).recover([(number, NOTHING), (number, Fate(number))]) == []
 
 
