@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import disks
 import pytest
 from dock import Dock, Steps, once
 
-from dockd.errors import StoreError, StoreFull, StoreMissing
+from dockd.errors import CardFileUnreadable, CardGone, StoreError, StoreFull, StoreMissing
+from dockd.nouns import Entry, EntryType
+from dockd.offload.pipeline import CopyResult, Failure, Job
 from dockd.offload.steps import Step
 from dockd.settings import Reserve
+from dockd.visit import persist
 from dockd.visit.meter import Meter
 from dockd.visit.numbers import Guards
 from dockd.visit.recovery import recover_visits
@@ -306,3 +310,24 @@ def test_who_waits_for_nothing_gets_the_stores_error_at_once(dock: Dock) -> None
         Visit(dock)(passed=Steps({Step.MARK_KEPT: once(lambda: dock.store.rename(aside) and None)}))
     aside.rename(dock.store)
     dock.require_complete(Visit(dock)())
+
+
+# --- what a visit says of all its runs ------------------------------------------------------------------------
+
+
+def test_nothing_that_a_run_found_is_forgotten_where_the_card_came_back() -> None:
+    jobs = [
+        Job(n, Entry(b"%d.mp4" % n, EntryType.FILE, 1, 0), "t", "f", "n", datetime(2026, 11, 23, tzinfo=UTC))
+        for n in range(4)
+    ]
+    away = Failure(jobs[2], CardGone(path="2.mp4"))
+    worn = Failure(jobs[3], CardFileUnreadable(path="3.mp4", offset=0, reason="EIO"))
+    first = CopyResult(10, 5, failures=[away, worn], card_gone=True, unsteady=[jobs[0]], differing=[jobs[1]])
+    whole = CopyResult()
+
+    persist._add(whole, first, back=True)
+    persist._add(whole, CopyResult(7, 7), back=False)
+
+    assert (whole.bytes_read, whole.bytes_stored, whole.card_gone) == (17, 12, False)
+    assert (whole.unsteady, whole.differing) == ([jobs[0]], [jobs[1]])
+    assert whole.failures == [worn], "what failed because the card was away is tried again"

@@ -1,0 +1,116 @@
+"""Two stations of one bureau on one PostgreSQL: real processes that store, tag and export at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bureau import DOCKED, media, name_of
+
+from dockd.register.station import create_station
+from dockd.settings import load_settings
+
+DOCKD = Path(sys.executable).parent / "dockd"
+STATION_YAML = """\
+agency: {{name: Test Bureau, station_no: {number}, language: en}}
+store: {{root: store, reserve: 0}}
+register: {{url: "{url}", wait_s: 60}}
+inventory: {{path: exports/inventory.csv}}
+"""
+ROUNDS, FILES = 2, 4
+SERIALS = {"S1": "2107731", "S2": "2107732"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """One station with its own store; the register is everybody's."""
+
+    number: str
+    folder: Path
+
+    def begin(self, *words: object) -> subprocess.Popen[str]:
+        argv = [DOCKD, "-c", self.folder / "dockd.yaml", *map(str, words)]
+        return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def do(self, *words: object) -> Any:
+        return answer(self.begin(*words, "--json"))
+
+    def lay(self, round_no: int) -> Path:
+        """The site's card: its own recordings, and one whose bytes the other site's card holds too."""
+        card, stamp = self.folder / "card", DOCKED.timestamp()
+        for number in range(FILES):
+            name = name_of(DOCKED, number=round_no * FILES + number, serial=SERIALS[self.number], ext="log")
+            file = card / "DCIM" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(media("everybody's" if number == 0 else name, 9000))
+            os.utime(file, (stamp, stamp))
+        return card
+
+
+def answer(process: subprocess.Popen[str]) -> Any:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture
+def sites(postgresql_url: str, tmp_path: Path) -> list[Site]:
+    found = []
+    for number in SERIALS:
+        site = Site(number, tmp_path / number)
+        site.folder.mkdir()
+        config = site.folder / "dockd.yaml"
+        config.write_text(STATION_YAML.format(number=number, url=postgresql_url), encoding="utf-8")
+        create_station(load_settings(config), now=lambda: datetime.now(UTC), actor="person:tester").close()
+        found.append(site)
+    for number, serial in SERIALS.items():
+        found[0].do("recorder", "add", f"YS-{number}", "--serial", serial)
+    return found
+
+
+@pytest.mark.postgresql
+def test_two_stations_that_write_at_once_lose_nothing_and_double_nothing(sites: list[Site]) -> None:
+    for round_no in range(ROUNDS):
+        cards = {site.number: site.lay(round_no) for site in sites}
+        visits = [(site, site.begin("offload", cards[site.number], "--json")) for site in sites]
+        exports = [site.begin("inventory", "export", "--json") for site in sites]
+        for site, visit in visits:
+            told = answer(visit)
+            assert told["station_no"] == site.number
+            assert [file["outcome"] for file in told["files"]].count("stored") == FILES, told
+        for export in exports:
+            answer(export)
+
+    records = sites[0].do("record", "list")
+    assert len(records) == len({record["file_no"] for record in records}) == 2 * ROUNDS * FILES
+    assert sites[1].do("record", "list") == records, "one register"
+    assert len(sites[0].do("visit", "list")) == 2 * ROUNDS
+    for site in sites:
+        require_whole(site)
+
+
+def require_whole(site: Site) -> None:
+    """Every file of the site's card lies once in its own store; its proofs and its chain stand."""
+    stored = [path for path in (site.folder / "store/footage").rglob("*.log") if path.is_file()]
+    laid = sorted(digest(path) for path in (site.folder / "card").rglob("*.log"))
+    assert sorted(map(digest, stored)) == laid
+    for manifest in (site.folder / "store/footage").rglob("*.sha256"):
+        subprocess.run(["sha256sum", "--quiet", "-c", manifest], cwd=site.folder / "store", check=True)
+    assert site.do("ledger", "verify")["problems"] == []
+    months = sorted((site.folder / "store/ledger").rglob("*.jsonl"))
+    lines = [line for month in months for line in month.read_text(encoding="utf-8").splitlines()]
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1)), (
+        "each station has its own chain"
+    )
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
