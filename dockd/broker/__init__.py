@@ -8,9 +8,11 @@ packet                                meaning
 =====================================  ================================================================
 ``dockd-mount/1 MAJOR:MINOR DISKSEQ``  the request, nothing else: no path, no option, no type of file
                                       system. ``DISKSEQ`` is udev's property of that name
-``ok TYPE OPTIONS``                   with exactly one descriptor (``SCM_RIGHTS``): the root directory of
+``ok TYPE OPTIONS HEAD…``             with exactly one descriptor (``SCM_RIGHTS``): the root directory of
                                       the card, open for reading. ``TYPE`` is the file system as the
-                                      kernel names it, ``OPTIONS`` what is in force, joined by commas
+                                      kernel names it, ``OPTIONS`` what is in force, joined by commas.
+                                      ``HEAD`` (none to four) is ``OFFSET:HEX``: bytes of the device in
+                                      which the file system says in what state it was left
 ``refused NAME DEVICE REASON``        no descriptor. ``NAME`` is the ``name`` of a subclass of
                                       ``errors.CardNotOpened``; ``DEVICE`` (``sdb1`` or ``8:17``) and
                                       ``REASON`` (to the end of the packet, may be empty) are its fields

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from collections.abc import Iterator
 
 from dockd.broker import device
-from dockd.broker.wire import OpenCard
+from dockd.broker.wire import Head, OpenCard
 from dockd.errors import CardUnmountable, DeviceGone, FileSystemNotRead
 
 Owner = tuple[int, int]
@@ -30,6 +31,9 @@ _OPTIONS = {
     "xfs": ("norecovery", "nouuid"),
 }
 _OWNERLESS = frozenset({"vfat", "exfat", "ntfs3", "udf", "iso9660"})
+# Offset and length: FAT's and exFAT's boot sector (without its program), ext's magic and state. Of FAT also the
+# first entries of its table, whose place the boot sector tells.
+_HEADS = {"vfat": ((0, 128), (510, 2)), "exfat": ((0, 128),), "ext4": ((1080, 4),)}
 _KERNEL_NAMES = {"ntfs": "ntfs3"}  # how udev names it, where the kernel's name is another
 GENERAL = ("ro", "nosuid", "nodev", "noexec", "noatime")
 _PROMISED = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME
@@ -51,6 +55,7 @@ def open_card(number: int, diskseq: int, *, owner: Owner, tree: str = "/") -> Op
         raise FileSystemNotRead(device=found.name, reason=fs_type or "-")
     held = device.hold(found, diskseq)
     try:
+        heads = heads_of(held, fs_type)
         root = _mount(found, fs_type, owner)
         # A reader's slot keeps its number when the card in it is changed.
         if device.media(held) != diskseq:
@@ -58,7 +63,23 @@ def open_card(number: int, diskseq: int, *, owner: Owner, tree: str = "/") -> Op
             raise DeviceGone(device=found.name)
     finally:
         os.close(held)
-    return OpenCard(root, fs_type, (*GENERAL, *options_of(fs_type, owner)))
+    return OpenCard(root, fs_type, (*GENERAL, *options_of(fs_type, owner)), heads)
+
+
+def heads_of(held: int, fs_type: str) -> tuple[Head, ...]:
+    """Those few bytes of the device in which a file system says whether it was closed properly.
+
+    What they mean is for who asked. None for a type that has no such place, or where the device does not give
+    them: the mount says why.
+    """
+    try:
+        heads = [Head(at, os.pread(held, length, at)) for at, length in _HEADS.get(fs_type, ())]
+        if fs_type == "vfat":
+            (sector, reserved) = struct.unpack_from("<HxH", heads[0].data, 11)
+            heads.append(Head(sector * reserved, os.pread(held, 8, sector * reserved)))
+    except (OSError, struct.error):
+        return ()
+    return tuple(heads)
 
 
 def options_of(fs_type: str, owner: Owner) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ PATIENCE_S = 60.0
 
 _LONGEST = 4096
 _REQUEST = re.compile(rb"dockd-mount/1 (\d{1,4}):(\d{1,7}) (\d{1,19})")
-_GRANTED = re.compile(r"ok ([a-z0-9]{1,16}) ([A-Za-z0-9_=,.-]{1,512})")
+_GRANTED = re.compile(r"ok ([a-z0-9]{1,16}) ([A-Za-z0-9_=,.-]{1,512})((?: \d{1,10}:(?:[0-9a-f]{2}){1,128}){0,4})")
 _REFUSED = re.compile(r"refused ([a-z_]{1,64}) (.*)", re.DOTALL)
 
 
@@ -28,12 +28,24 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Some bytes of the device itself, and where they stand on it."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class OpenCard:
-    """The root directory of a card, open, and how it is mounted. Who has it closes ``root_fd``."""
+    """The root directory of a card, open, and how it is mounted. Who has it closes ``root_fd``.
+
+    ``heads``: the bytes in which its file system says in what state it was left, unread.
+    """
 
     root_fd: int
     fs_type: str
     options: tuple[str, ...]
+    heads: tuple[Head, ...] = ()
 
 
 def ask(device: int, diskseq: int, *, at: str = SOCKET, patience_s: float = PATIENCE_S) -> OpenCard:
@@ -64,7 +76,8 @@ def read_request(packet: bytes) -> Request | None:
 
 
 def granted_packet(card: OpenCard) -> bytes:
-    return f"ok {card.fs_type} {','.join(card.options)}".encode()
+    heads = "".join(f" {head.offset}:{head.data.hex()}" for head in card.heads if head.data)
+    return f"ok {card.fs_type} {','.join(card.options)}{heads}".encode()
 
 
 def refused_packet(refusal: CardNotOpened) -> bytes:
@@ -76,10 +89,15 @@ def read_answer(packet: bytes, received: list[int]) -> OpenCard:
     """The card in an answer, or the refusal that it is, raised. Descriptors that belong to no card are closed."""
     text = packet.decode("utf-8", "replace")
     if len(received) == 1 and (said := _GRANTED.fullmatch(text)):
-        return OpenCard(received[0], said[1], tuple(said[2].split(",")))
+        return OpenCard(received[0], said[1], tuple(said[2].split(",")), _heads(said[3]))
     for fd in received:
         os.close(fd)
     raise _refusal(text)
+
+
+def _heads(text: str) -> tuple[Head, ...]:
+    pairs = (one.partition(":") for one in text.split())
+    return tuple(Head(int(offset), bytes.fromhex(data)) for offset, _colon, data in pairs)
 
 
 def _refusal(text: str) -> CardNotOpened:

@@ -1,15 +1,15 @@
 """What a card's file system says of itself: whether it was closed properly, whether errors were seen on it.
 
-Read from the medium's own first sectors where the block device may be opened; nothing is said otherwise, nor
-of a card that somebody mounted writable, because the kernel marks such a card itself. The bytes are a
-card's, so hostile: what makes no sense says nothing.
+Read from the medium's own first sectors, as the mount broker hands them over, or where the block device may
+be opened; nothing is said otherwise, nor of a card that somebody mounted writable, because the kernel marks
+such a card itself. The bytes are a card's, so hostile: what makes no sense says nothing.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 ReadAt = Callable[[int, int], bytes]
@@ -24,8 +24,13 @@ class FileSystemState:
     errors: bool
 
 
-def file_system_state(root_fd: int) -> FileSystemState | None:
-    """The state of the file system on which the card's root lies; None where it cannot be known."""
+def file_system_state(root_fd: int, heads: Sequence[tuple[int, bytes]] = ()) -> FileSystemState | None:
+    """The state of the file system on which the card's root lies; None where it cannot be known.
+
+    ``heads`` are bytes of the device with their offsets, read before it was mounted.
+    """
+    if heads:
+        return parse_state(lambda offset, length: _from_heads(heads, offset, length))
     try:
         if not os.fstatvfs(root_fd).f_flag & os.ST_RDONLY:
             return None
@@ -39,6 +44,16 @@ def file_system_state(root_fd: int) -> FileSystemState | None:
         return None
     finally:
         os.close(fd)
+
+
+def _from_heads(heads: Sequence[tuple[int, bytes]], offset: int, length: int) -> bytes:
+    """What stands there, zeros where nothing is known."""
+    found = bytearray(length)
+    for at, data in heads:
+        begin, end = max(at, offset), min(at + len(data), offset + length)
+        if begin < end:
+            found[begin - offset : end - offset] = data[begin - at : end - at]
+    return bytes(found)
 
 
 def parse_state(read_at: ReadAt) -> FileSystemState | None:

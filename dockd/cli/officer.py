@@ -26,11 +26,13 @@ def officer() -> None:
 @pass_invocation
 def add(invocation: Invocation, cert_no: str, name: str, badge: str | None, unit: str | None, as_json: bool) -> None:
     from dockd.register.officers import add_officer
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     wanted = Officer(cert_no, name, badge, unit)
     with station.register.write() as session:
         added = add_officer(session, wanted, station_no=station.station_no, now=station.now(), actor=station.actor)
+    rejudge(station)
     station.mirror_ledger()
     _print(added, as_json)
 
@@ -43,9 +45,11 @@ def add(invocation: Invocation, cert_no: str, name: str, badge: str | None, unit
 def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> None:
     from dockd.cli.importing import tell_import
     from dockd.register.imports import import_officers
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     report = import_officers(station, invocation.handed(file), strict=strict)
+    rejudge(station)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
 

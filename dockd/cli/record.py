@@ -289,7 +289,14 @@ def rejudge(invocation: Invocation, as_json: bool) -> None:
 
     station = invocation.station()
     with station.register.write() as session:
-        ask_review(session, [Concerned()], why="configuration", at=station.now())
+        ask_review(
+            session,
+            [Concerned()],
+            why="configuration",
+            station_no=station.station_no,
+            at=station.now(),
+            actor=station.actor,
+        )
     done = rejudging.rejudge(station)
     station.mirror_ledger()
     summary = {"records": done.records, "revised": list(done.revised)}
@@ -466,6 +473,7 @@ def _tag_all(
     """All of them in one transaction: a wrong number among many changes none."""
     from functools import partial
 
+    from dockd.register.reviews import take_turn
     from dockd.register.tagging import tag_record
     from dockd.visit.following import follow
 
@@ -473,6 +481,7 @@ def _tag_all(
         return follow(session, station, record, changes)
 
     with station.register.write() as session:
+        take_turn(session, station.station_no)
         numbers = dict.fromkeys(_find(session, text).record_id for text in record_ids)
         numbers |= dict.fromkeys(_recordings(session, "visit", visits) + _recordings(session, "session", sessions))
         tag = partial(tag_record, said=said, actor=station.actor, at=station.now(), follow=following)

@@ -50,6 +50,7 @@ for one_act in (*equipment.COMMANDS, clock.clock, clock.undocked):
 def add(invocation: Invocation, /, as_json: bool, **said: Any) -> None:
     from dockd.register.officers import get_officer
     from dockd.register.recorders import add_recorder
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     wanted = Recorder(**said)
@@ -58,6 +59,7 @@ def add(invocation: Invocation, /, as_json: bool, **said: Any) -> None:
         if wanted.owner_cert_no:
             get_officer(session, wanted.owner_cert_no)
         added = add_recorder(session, wanted, station_no=station.station_no, now=station.now(), actor=station.actor)
+    rejudge(station)
     station.mirror_ledger()
     _print(_row(added, None), as_json)
 
@@ -79,6 +81,7 @@ def change(invocation: Invocation, /, device_no: str, no_attributes: bool, as_js
     from dockd.register.custody import holders
     from dockd.register.officers import get_officer
     from dockd.register.recorders import change_recorder
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     said["attributes"] = () if no_attributes else said["attributes"] or None
@@ -90,6 +93,7 @@ def change(invocation: Invocation, /, device_no: str, no_attributes: bool, as_js
             session, device_no, said, station_no=station.station_no, now=station.now(), actor=station.actor
         )
         holder = holders(session).get(device_no)
+    rejudge(station)
     station.mirror_ledger()
     _print(_row(changed, holder), as_json)
 
@@ -114,9 +118,11 @@ def _check_profile(station: Station, name: str | None) -> None:
 def import_(invocation: Invocation, file: Path, strict: bool, as_json: bool) -> None:
     from dockd.cli.importing import tell_import
     from dockd.register.imports import import_recorders
+    from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
     report = import_recorders(station, invocation.handed(file), strict=strict)
+    rejudge(station)
     station.mirror_ledger()
     tell_import(report, strict=strict, as_json=as_json)
 
@@ -235,6 +241,7 @@ def _print_custody(handovers: Sequence[Handover]) -> None:
 @click.argument("cert_no", metavar="CERT_NO")
 @click.option("--at", metavar="T", help=N_("when it was handed out; now, if left out"))
 @click.option("--until", metavar="T", help=N_("when it is due back"))
+@click.option("--returned", metavar="T", help=N_("when it came back, where that is entered afterwards, too"))
 @click.option("--battery", type=BATTERY, metavar="PCT", help=N_("the battery in percent (article 24)"))
 @click.option("--override", metavar="REASON", help=N_("why it is handed out against a rule"))
 @json_option
@@ -245,6 +252,7 @@ def issue(
     cert_no: str,
     at: str | None,
     until: str | None,
+    returned: str | None,
     battery: int | None,
     override: str | None,
     as_json: bool,
@@ -257,7 +265,7 @@ def issue(
     from dockd.visit.rejudge import rejudge
 
     station = invocation.station()
-    begin, due = _time(invocation, at), _time(invocation, until)
+    begin, due, back = _time(invocation, at), _time(invocation, until), _time(invocation, returned)
     with station.register.write() as session:
         done = issue_recorder(
             session,
@@ -271,6 +279,7 @@ def issue(
             now=station.now(),
             actor=station.actor,
             battery_min=station.settings.checks.battery_min,
+            returned=back,
         )
     rejudge(station)
     station.mirror_ledger()

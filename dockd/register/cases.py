@@ -20,7 +20,7 @@ from dockd.locale import _
 from dockd.nouns import CaseWork
 from dockd.register import ledger
 from dockd.register.records import rename_case
-from dockd.register.reviews import Concerned, ask_review
+from dockd.register.reviews import Concerned, ask_review, hold_evidence
 from dockd.register.tables import CaseRow, CaseWorkRow, InterruptionRow, ReviewRow
 from dockd.register.values import (
     CASE_NO_MAX,
@@ -157,7 +157,8 @@ def put_case_lines(
             row.updated_at = now
             data = said_of(row) | story
             told.append(ledger.Line(kind=f"case.{what}", subject=f"case:{case_no}", at=now, data=data))
-            ask_review(session, _concerned(row, story, works.get(case_no, [])), why=f"case:{case_no}", at=now)
+            concerned = _concerned(row, story, works.get(case_no, []))
+            ask_review(session, concerned, why=f"case:{case_no}", station_no=station_no, at=now, actor=actor)
     session.flush()
     ledger.append_many(session, station_no=station_no, lines=told, actor=actor)
     return counts
@@ -179,7 +180,8 @@ def close_case(
     row.closed_at, row.updated_at = at, now
     changes = {"closed_at": [instant(before), instant(at)]}
     works = _works(session, [row]).get(row.case_no, [])
-    ask_review(session, _concerned(row, {"changes": changes}, works), why=f"case:{row.case_no}", at=now)
+    concerned = _concerned(row, {"changes": changes}, works)
+    ask_review(session, concerned, why=f"case:{row.case_no}", station_no=station_no, at=now, actor=actor)
     ledger.append(
         session,
         station_no=station_no,
@@ -211,6 +213,7 @@ def renumber_case(
     if other is not None and other.id != row.id:
         raise AlreadyRegistered(noun=_("case"), number=shown(after), command=f"dockd case show {shown(after)}")
     had = row.case_no
+    hold_evidence(session)
     row.former_numbers = [number for number in (*row.former_numbers, had) if number != after]
     row.case_no, row.updated_at = after, now
     session.flush()
@@ -227,7 +230,8 @@ def renumber_case(
     for table in (InterruptionRow, ReviewRow):  # what else speaks of the case by its number
         session.execute(update(table).where(table.case_no == had).values(case_no=after))
     works = [_work_said(*_key(work), work.place) for work in _works(session, [row]).get(after, [])]
-    ask_review(session, _concerned(row, {"works_added": works}, []), why=f"case:{after}", at=now)
+    concerned = _concerned(row, {"works_added": works}, [])
+    ask_review(session, concerned, why=f"case:{after}", station_no=station_no, at=now, actor=actor)
     return had
 
 

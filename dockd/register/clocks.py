@@ -80,6 +80,9 @@ def add_reading(
     )
     session.add(row)
     session.flush()
+    reach = _REACH + abs(timedelta(seconds=new.offset_s))
+    concerned = Concerned(recorder_id=recorder.id, frm=new.at - reach, to=new.at + reach)
+    ask_review(session, [concerned], why=f"clock:{row.id}", station_no=station_no, at=now, actor=actor)
     said = _noun(row, recorder.device_no)
     data = {name: getattr(said, name) for name in said.__slots__} | {"at": instant(said.at)}
     ledger.append(
@@ -91,9 +94,6 @@ def add_reading(
         at=now,
         actor=actor,
     )
-    reach = _REACH + abs(timedelta(seconds=new.offset_s))
-    concerned = Concerned(recorder_id=recorder.id, frm=new.at - reach, to=new.at + reach)
-    ask_review(session, [concerned], why=f"clock:{row.id}", at=now)
     return said
 
 

@@ -82,21 +82,26 @@ def issue_recorder(
     actor: str,
     battery_min: int = 0,
     battery_read: bool = False,
+    returned: datetime | None = None,
 ) -> Handover:
     """Hands a recorder to an officer at ``at`` (None: now), due back at ``until``; ``battery`` is in percent.
 
     An issue that lies in the past is never refused; one of now that breaks a rule needs
     ``override``, a reason that is traced. ``battery_read``: the recorder said it, as against a person.
+    ``returned``: it has come back since, so that nothing recorded later is doubted.
     Raises UnknownNumber, BadValue, IssueRefused.
     """
     at = _not_later(at, now)
     percent("battery", battery)
     if until is not None and until <= at:
         raise BadValue(what="--until", value=until.isoformat(), expected=_("a time after the issue"))
+    if returned is not None and not at < returned <= now:
+        expected = _("a time after the issue that is not in the future")
+        raise BadValue(what="--returned", value=returned.isoformat(), expected=expected)
     recorder = get_row(session, device_no, lock=True)
     officer = get_officer(session, cert_no)
     reason = _reason(override)
-    held = _overlapping(session, recorder.id, at, None)
+    held = _overlapping(session, recorder.id, at, returned)
     low = battery is not None and battery < battery_min
     unstored = _awaits_storing(session, recorder.id, at)
     if at == now and reason is None:
@@ -114,9 +119,44 @@ def issue_recorder(
     )
     session.add(row)
     session.flush()
-    ask_review(session, [Concerned(recorder_id=recorder.id, frm=at)], why=f"custody:{row.id}", at=now)
+    _ask(session, recorder, at, returned, f"custody:{row.id}", station_no=station_no, now=now, actor=actor)
     _tell_issue(session, recorder, row, station_no=station_no, now=now, actor=actor)
+    if returned is not None:
+        _end(session, recorder, row, returned, station_no=station_no, now=now, actor=actor)
     return _handover(row, recorder.device_no)
+
+
+def _ask(
+    session: Session,
+    recorder: RecorderRow,
+    frm: datetime,
+    to: datetime | None,
+    why: str,
+    *,
+    station_no: str,
+    now: datetime,
+    actor: str,
+) -> None:
+    """What was recorded within that time may have been recorded by somebody else."""
+    concerned = [Concerned(recorder_id=recorder.id, frm=frm, to=to)]
+    ask_review(session, concerned, why=why, station_no=station_no, at=now, actor=actor)
+
+
+def _end(
+    session: Session,
+    recorder: RecorderRow,
+    row: CustodyRow,
+    returned: datetime,
+    *,
+    station_no: str,
+    now: datetime,
+    actor: str,
+) -> None:
+    """The return that is entered together with its issue."""
+    row.returned_at, row.returned_by = returned, actor
+    row.battery_in_source = BatterySource.UNKNOWN.value
+    row.flags = [*row.flags, *([Flag.RETURN_BACKDATED.value] if returned < now else [])]
+    _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
 
 
 def _source(battery: int | None, read: bool) -> str:
@@ -195,13 +235,13 @@ def return_recorder(
         raise ReturnRefused(device_no=device_no, reason=_("nobody is registered as holding it"))
     if not rows:
         return [_note_stray_return(session, recorder, at, battery, station_no=station_no, now=now, actor=actor)]
+    _ask(session, recorder, at, None, f"custody:{rows[0].id}", station_no=station_no, now=now, actor=actor)
     for row in rows:
         row.returned_at, row.returned_by, row.battery_in = at, actor, battery
         row.battery_in_source = _source(battery, battery_read)
         session.flush()
         row.flags = _return_flags(session, row, past=at < now, newest=row is rows[0])
         _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
-    ask_review(session, [Concerned(recorder_id=recorder.id, frm=at)], why=f"custody:{rows[0].id}", at=now)
     return [_handover(row, recorder.device_no) for row in rows]
 
 

@@ -163,16 +163,17 @@ def _tell(session: Session, row: ExceptionRow, kind: str, *, station_no: str, no
     """The ledger line, and the review of every recording that the statement may cover."""
     session.flush()
     said = _noun(session, row)
-    ledger.append(
-        session, station_no=station_no, kind=kind, subject=f"exception:{row.id}", data=_data(said), at=now, actor=actor
-    )
     concerned = Concerned(
         recorder_id=row.recorder_id,
         cert_no=None if row.recorder_id is not None else row.cert_no,
         frm=row.from_at,
         to=row.to_at,
     )
-    ask_review(session, [concerned], why=f"exception:{row.id}", at=now)
+    why = f"exception:{row.id}"
+    ask_review(session, [concerned], why=why, station_no=station_no, at=now, actor=actor)
+    ledger.append(
+        session, station_no=station_no, kind=kind, subject=f"exception:{row.id}", data=_data(said), at=now, actor=actor
+    )
     return said
 
 

@@ -5,7 +5,7 @@ Every write is in the caller's transaction, together with its ledger line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,19 @@ from dockd.errors import AlreadyRegistered, BadValue, UnknownNumber
 from dockd.locale import _
 from dockd.nouns import Officer
 from dockd.register import ledger
+from dockd.register.reviews import ask_review, concerned_by
 from dockd.register.tables import OfficerRow
-from dockd.register.values import Counts, chunks, differences, optional_number, personal_number, shown, width, words
+from dockd.register.values import (
+    Counts,
+    chunks,
+    differences,
+    folded,
+    optional_number,
+    personal_number,
+    shown,
+    width,
+    words,
+)
 
 _FIELDS = ("name", "badge", "unit")
 
@@ -59,15 +70,31 @@ def put_officers(
     """
     known = _rows(session, [o.cert_no for o in officers])
     counts = Counts()
-    lines = []
+    lines, changed = [], {}
     for officer in officers:
         what, data = _put(session, known.get(officer.cert_no), officer, now)
         counts = counts.one_more(what)
         if data:
             lines.append(ledger.Line(kind=f"officer.{what}", subject=f"officer:{officer.cert_no}", at=now, data=data))
+            changed[officer.cert_no] = _numbers(what, data)
     session.flush()
+    _ask(session, changed, station_no=station_no, now=now, actor=actor)
     ledger.append_many(session, station_no=station_no, lines=lines, actor=actor)
     return counts
+
+
+def _numbers(what: str, data: Mapping[str, Any]) -> list[str]:
+    """The numbers that mean this officer now and did not before, or no longer."""
+    said = (data["cert_no"], data["badge"]) if what == "added" else data["changes"].get("badge", ())
+    return folded(said)
+
+
+def _ask(session: Session, changed: Mapping[str, Sequence[str]], *, station_no: str, now: datetime, actor: str) -> None:
+    """The recordings whose evidence gives these numbers are judged again, by officer."""
+    concerned = concerned_by(session, [number for numbers in changed.values() for number in numbers])
+    for cert_no, numbers in changed.items():
+        if own := [concerned[number] for number in numbers if number in concerned]:
+            ask_review(session, own, why=f"officer:{cert_no}", station_no=station_no, at=now, actor=actor)
 
 
 def _put(

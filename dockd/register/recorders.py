@@ -19,6 +19,7 @@ from dockd.law.vocabulary import RECORDER_ATTRIBUTES
 from dockd.locale import N_, _
 from dockd.nouns import Recorder
 from dockd.register import ledger
+from dockd.register.reviews import Concerned, ask_review, concerned_by
 from dockd.register.tables import RecorderIdentityRow, RecorderRow, RecorderState
 from dockd.register.values import (
     Counts,
@@ -26,6 +27,8 @@ from dockd.register.values import (
     clean,
     device_number,
     differences,
+    folded,
+    instant,
     optional_number,
     shown,
     width,
@@ -39,6 +42,8 @@ STATE_WORDS: Mapping[str, str] = {
     RecorderState.RETIRED: N_("retired"),
 }
 _FIELDS = ("device_serial", "model", "profile", "unit", "custodian", "device_kind", "owner_cert_no", "attributes")
+_NUMBERS = ("device_no", "device_serial")
+"""By which the names of files mean a recorder."""
 _WORDS = {
     "model": RecorderRow.model,
     "profile": RecorderRow.profile,
@@ -100,10 +105,8 @@ def change_recorder(
     after = {name: _kept(name, getattr(checked, name)) for name in wanted}
     changes = {name: [before[name], value] for name, value in after.items() if value != before[name]}
     if changes:
-        for name, (_before, value) in changes.items():
-            setattr(row, name, value)
-        row.updated_at = now
-        session.flush()
+        _set(row, changes, now)
+        _ask(session, [(row, changes)], station_no=station_no, now=now, actor=actor)
         ledger.append(
             session,
             station_no=station_no,
@@ -139,33 +142,64 @@ def put_recorders(
     """
     known = _rows(session, [r.device_no for r in recorders])
     counts = Counts()
-    lines = []
+    lines, changed = [], []
     for recorder in recorders:
-        what, data = _put(session, known.get(recorder.device_no), recorder, now)
+        row, what, changes = _put(session, known.get(recorder.device_no), recorder, now)
         counts = counts.one_more(what)
-        if data:
+        if what != "unchanged":
             subject = f"recorder:{recorder.device_no}"
+            data = _said(row) | ({"changes": changes} if what == "changed" else {})
             lines.append(ledger.Line(kind=f"recorder.{what}", subject=subject, at=now, data=data))
-    session.flush()
+            changed.append((row, changes))
+    _ask(session, changed, station_no=station_no, now=now, actor=actor)
     ledger.append_many(session, station_no=station_no, lines=lines, actor=actor)
     return counts
 
 
 def _put(
     session: Session, row: RecorderRow | None, recorder: Recorder, now: datetime
-) -> tuple[str, dict[str, Any] | None]:
+) -> tuple[RecorderRow, str, dict[str, list[Any]]]:
+    """The row, what became of it, and each value before and after."""
     said = {name: _kept(name, getattr(recorder, name)) for name in ("device_no", *_FIELDS)}
     if row is None:
-        row = RecorderRow(**said, state=recorder.state, created_at=now, updated_at=now)
+        row = RecorderRow(**said, state=recorder.state, past_owners=[], created_at=now, updated_at=now)
         session.add(row)
-        return "added", _said(row)
+        return row, "added", {name: [None, said[name]] for name in _NUMBERS}
     changes = differences(_said(row), said, _FIELDS)
     if not changes:
-        return "unchanged", None
-    for name, (_before, after) in changes.items():
+        return row, "unchanged", changes
+    _set(row, changes, now)
+    return row, "changed", changes
+
+
+def _set(row: RecorderRow, changes: Mapping[str, list[Any]], now: datetime) -> None:
+    """What was recorded while an officer had it for good stays that officer's."""
+    for name, (before, after) in changes.items():
         setattr(row, name, after)
+        if name == "owner_cert_no" and before:
+            row.past_owners = [*row.past_owners, [instant(now), before]]
     row.updated_at = now
-    return "changed", _said(row) | {"changes": changes}
+
+
+def _ask(
+    session: Session,
+    changed: Sequence[tuple[RecorderRow, Mapping[str, list[Any]]]],
+    *,
+    station_no: str,
+    now: datetime,
+    actor: str,
+) -> None:
+    """A number that means this recorder, or no longer, and a new owner may say whose some recordings are."""
+    session.flush()
+    numbers = {row: folded(n for name in _NUMBERS for n in changes.get(name, ())) for row, changes in changed}
+    known = concerned_by(session, [number for own in numbers.values() for number in own])
+    for row, changes in changed:
+        concerned = [known[number] for number in numbers[row] if number in known]
+        if "owner_cert_no" in changes:
+            concerned += [Concerned(recorder_id=row.id, waiting=True), Concerned(recorder_id=row.id, frm=now)]
+        if concerned:
+            why = f"recorder:{row.device_no}"
+            ask_review(session, concerned, why=why, station_no=station_no, at=now, actor=actor)
 
 
 # --- finding ------------------------------------------------------------------------------------------
@@ -194,7 +228,8 @@ def _find(session: Session, device_no: str, *, lock: bool = False) -> RecorderRo
     if not device_no.isprintable():
         return None  # nobody's number, and neither dialect takes every such text as a parameter
     query = select(RecorderRow).where(RecorderRow.device_no == device_no)
-    return session.scalar(query.with_for_update() if lock else query)
+    # Without the key: records that refer to the recorder are added meanwhile, by one who holds the evidence.
+    return session.scalar(query.with_for_update(key_share=True) if lock else query)
 
 
 def list_recorders(session: Session) -> list[Recorder]:
@@ -245,9 +280,21 @@ def device_by_serial(session: Session, serial: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def standing_owner(session: Session, device_no: str) -> str | None:
-    """The certificate number of the officer who has this recorder for good, where one is registered."""
-    return session.scalar(select(RecorderRow.owner_cert_no).where(RecorderRow.device_no == device_no))
+def standing_owner(session: Session, device_no: str, moments: Iterable[datetime]) -> str | None:
+    """The certificate number of the officer who had this recorder for good at all of these moments.
+
+    The first who is registered is its owner from ever on, and one who follows another from the moment
+    at which that was registered. Without any moment it must have been the same officer always.
+    """
+    row = _find(session, device_no)
+    if row is None:
+        return None
+    past = [(datetime.fromisoformat(until), cert_no) for until, cert_no in row.past_owners]
+    known = list(moments)
+    owners = {next((who for until, who in past if at < until), row.owner_cert_no) for at in known}
+    if not known:
+        owners = {row.owner_cert_no, *(who for _until, who in past)}
+    return owners.pop() if len(owners) == 1 else None
 
 
 def device_no_twins(session: Session, device_nos: Iterable[str]) -> dict[str, str]:
@@ -383,7 +430,7 @@ def _rows(session: Session, device_nos: Iterable[str]) -> dict[str, RecorderRow]
 
 
 def _said(row: RecorderRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in ("device_no", *_FIELDS, "state")}
+    return {name: getattr(row, name) for name in ("device_no", *_FIELDS, "past_owners", "state")}
 
 
 def _kept(name: str, value: Any) -> Any:
@@ -392,4 +439,5 @@ def _kept(name: str, value: Any) -> Any:
 
 
 def _noun(row: RecorderRow) -> Recorder:
-    return Recorder(id=row.id, **{**_said(row), "attributes": tuple(row.attributes)})
+    said = {name: getattr(row, name) for name in ("device_no", *_FIELDS, "state")}
+    return Recorder(id=row.id, **{**said, "attributes": tuple(row.attributes)})

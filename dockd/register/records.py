@@ -30,18 +30,19 @@ from dockd.register.tables import (
     RecorderRow,
     RecordOfficerRow,
     RecordRow,
+    RecordTokenRow,
     RevisionRow,
     VisitRow,
 )
-from dockd.register.values import chunks
+from dockd.register.values import chunks, folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRecord:
     """What is known of footage when its record is made: the values of revision 0.
 
-    Times are aware. ``officers`` and the candidates are numbers (``cert_no``, ``case_no``);
-    ``basis`` says of each tag why it has its value.
+    Times are aware. ``officers`` and the candidates are numbers (``cert_no``, ``case_no``); ``tokens``
+    are those of the evidence, whoever has them; ``basis`` says of each tag why it has its value.
     """
 
     file_no: str
@@ -55,6 +56,7 @@ class NewRecord:
     docked_at: datetime
     stored_at: datetime
     recorder_id: int | None = None
+    tokens: tuple[str, ...] = ()
     other_names: tuple[str, ...] = ()
     sequence: str | None = None
     title: str | None = None
@@ -223,7 +225,7 @@ REVISABLE = frozenset(
     {f.name for f in fields(NewRecord)}
     - {
         *("file_no", "footage_id", "visit_id", "station_no", "media_type", "place_on_card"),
-        *("original_path", "original_name", "sequence", "docked_at", "stored_at", "basis"),
+        *("original_path", "original_name", "tokens", "sequence", "docked_at", "stored_at", "basis"),
     }
 ) | {"disc_no", "archived_on"}
 
@@ -241,7 +243,8 @@ _FOLLOWS = {
 
 def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) -> int:
     """Adds a record at revision 0 and its ledger line ``record.added``; returns its id."""
-    values = {f.name: _column(getattr(new, f.name)) for f in fields(new)}
+    values = {f.name: _column(getattr(new, f.name)) for f in fields(new) if f.name != "tokens"}
+    tokens = folded(new.tokens)
     values |= {"basis": dict(new.basis or {}), "facts": dict(new.facts or {}), "other_ends": _plain(new.other_ends)}
     row = RecordRow(**values, revision=0)
     row.tags_complete = _is_complete(session, row)
@@ -252,6 +255,7 @@ def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) ->
         values["session_id"] = row.session_id = row.id  # it begins a session, which is named after it
         session.flush()
     _keep_officers(session, row.id, new.officers)
+    session.add_all(RecordTokenRow(record_id=row.id, token=token) for token in tokens)
     ledger.append(
         session,
         station_no=new.station_no,
@@ -260,6 +264,7 @@ def add_record(session: Session, new: NewRecord, *, at: datetime, actor: str) ->
         data={
             "record_id": row.id,
             **values,
+            "tokens": tokens,
             "tags_complete": row.tags_complete,
             "witnessed_from": row.witnessed_from,
             "witnessed_to": row.witnessed_to,

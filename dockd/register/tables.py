@@ -188,6 +188,7 @@ class RecorderRow(Table):
     custodian: Mapped[str | None] = mapped_column(String(128))
     device_kind: Mapped[str | None] = mapped_column(String(32))
     owner_cert_no: Mapped[str | None] = mapped_column(String(64))
+    past_owners: Mapped[list[Any]] = mapped_column(default=list)  # [until, cert_no], oldest first
     state: Mapped[str] = mapped_column(String(16), default=RecorderState.IN_SERVICE.value)
     attributes: Mapped[list[Any]] = mapped_column(default=list)  # article 31: 防爆, 夜视, 定位
     clock_offset_s: Mapped[float | None]
@@ -618,6 +619,14 @@ class RecordOfficerRow(Table):
     position: Mapped[int]
 
 
+class RecordTokenRow(Table):
+    """The numbers that a record's evidence gives for its officer or recorder, folded: whom they mean may change."""
+
+    __tablename__ = "record_token"
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id"), primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+
+
 class RevisionRow(Table):
     """One change of one record: who, when, why, and each value before and after."""
 
@@ -635,8 +644,8 @@ class RevisionRow(Table):
 class ReviewRow(Table):
     """再判: which records a change may concern. Written with the change, gone when all of them are judged again.
 
-    One row names one recorder, officer, case or record, or nothing (everything in that time), for one
-    station: only the station that holds the footage can write its sidecars.
+    One row names one recorder, officer, case, number or record, or nothing (everything in that time), for
+    one station: only the station that holds the footage can write its sidecars.
     """
 
     __tablename__ = "review"
@@ -647,6 +656,8 @@ class ReviewRow(Table):
     cert_no: Mapped[str | None] = mapped_column(String(64))
     case_no: Mapped[str | None] = mapped_column(String(128))
     record_id: Mapped[int | None] = mapped_column(ForeignKey("record.id"))
+    token: Mapped[str | None] = mapped_column(String(64))
+    waiting: Mapped[bool] = mapped_column(default=False)  # those only that wait for an officer
     from_at: Mapped[datetime | None]
     to_at: Mapped[datetime | None]
     why: Mapped[str] = mapped_column(String(128))

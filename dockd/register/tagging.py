@@ -80,7 +80,8 @@ def tag_record(
         basis |= {name: why} if why else {}
     revision = revise_record(session, record_id, changes, actor=actor, why="tagged", at=at, basis=basis)
     if revision is not None:
-        reviews.ask_review(session, [Concerned(record_id=record_id)], why="tagged", at=at)
+        concerned = [Concerned(record_id=record_id)]
+        reviews.ask_review(session, concerned, why="tagged", station_no=record.station_no, at=at, actor=actor)
     if revision is not None and "officers" in said:
         settle_owner(session, record, at=at, actor=actor)
     if revision is not None:

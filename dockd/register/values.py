@@ -49,6 +49,12 @@ class Counts:
         return replace(self, **{what: getattr(self, what) + 1})
 
 
+def folded(tokens: Iterable[str | None]) -> list[str]:
+    """Numbers as they are compared: upper and lower case are one, and what no column holds is nobody's."""
+    known = {token.lower() for token in tokens if token and token.isprintable()}
+    return sorted(token for token in known if len(token) <= NUMBER_MAX)
+
+
 def width(column: InstrumentedAttribute[Any]) -> int:
     """How many characters a text column holds."""
     return int(column.type.length)

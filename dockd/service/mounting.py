@@ -22,4 +22,4 @@ def open_root(way: Way, number: int, diskseq: int, *, broker: str = wire.SOCKET)
         card = open_card(number, diskseq, owner=(os.geteuid(), os.getegid()))
     else:
         card = wire.ask(number, diskseq, at=broker)
-    return Root(card.root_fd, card.fs_type, card.options)
+    return Root(card.root_fd, card.fs_type, card.options, tuple((head.offset, head.data) for head in card.heads))

@@ -106,7 +106,8 @@ def _whose(
     held: Sequence[Custody] = ()
     if recorder and begin and end:
         held = custody.custody_around(session, recorder.device_no, begin, end)
-    owner = recorders.standing_owner(session, recorder.device_no) if recorder else None
+    moments = [t for t in (use.used_from, use.used_to, *use.other_ends) if t]
+    owner = recorders.standing_owner(session, recorder.device_no, moments) if recorder else None
 
     def read(works: Sequence[CaseWork]) -> Attribution:
         return attribute(

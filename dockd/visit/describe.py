@@ -61,6 +61,7 @@ def new_record(
         place_on_card=footage.place,
         original_path=footage.path,
         original_name=evidence.original_name,
+        tokens=evidence.tokens,
         docked_at=footage.docked_at,
         stored_at=footage.stored_at,
         recorder_id=visited.recorder_id,

@@ -24,13 +24,14 @@ class Visited:
     recorder: Recorder | None
     mtime_is_wall: bool
     binding_officer: str | None
+    binding_tokens: tuple[str, ...] = ()
     station_clock: StationClock | None = None
 
     @classmethod
     def of(cls, session: Session, row: VisitRow) -> Visited:
         device_no = recorders.device_no_of(session, row.recorder_id) if row.recorder_id else None
         evidence = row.evidence or {}
-        tokens = {t for t in evidence.get("binding_officers", []) if t}
+        tokens = sorted({t for t in evidence.get("binding_officers", []) if t})
         clock = evidence.get("station_clock")
         return cls(
             visit_id=row.id,
@@ -39,7 +40,8 @@ class Visited:
             recorder_id=row.recorder_id,
             recorder=recorders.find_recorder(session, device_no) if device_no else None,
             mtime_is_wall=bool((row.card or {}).get("mtime_is_wall")),
-            binding_officer=officers.officer_by_token(session, tokens.pop()) if len(tokens) == 1 else None,
+            binding_officer=officers.officer_by_token(session, tokens[0]) if len(tokens) == 1 else None,
+            binding_tokens=tuple(tokens),
             station_clock=StationClock(clock) if clock else None,
         )
 
@@ -58,3 +60,10 @@ class Evidence:
     mtime_ns: int
     docked_at: datetime
     stored_at: datetime
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The numbers by which name and card mean somebody or a recorder, whoever has them now."""
+        readings = self.parsed.readings if self.parsed else ()
+        said = {token for reading in readings for token in (reading.device, reading.officer) if token}
+        return tuple(sorted({*said, *self.visited.binding_tokens}))

@@ -21,6 +21,7 @@ from dockd.register import footage as footages
 from dockd.register import listings, records, visits
 from dockd.register.footage import Footage
 from dockd.register.ledger import mirror_ledger
+from dockd.register.reviews import take_turn
 from dockd.register.station import MARKER, Station
 from dockd.register.tables import VisitRow
 from dockd.visit.alarms import alarm_files, alarm_records
@@ -92,6 +93,7 @@ def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -
     kinds = [media_of(footage, str(station.store)) for footage in batch]
     facts = _probe(station, batch, kinds)
     with station.register.write() as session:
+        take_turn(session, station.station_no)
         visited = Visited.of(session, session.get_one(VisitRow, visit_id))
         profile = profile_named(station, session.get_one(VisitRow, visit_id).profile)
         added = []

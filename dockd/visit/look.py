@@ -33,6 +33,7 @@ class Card:
     path: str
     identity: CardIdentity
     patience: Patience
+    heads: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def open_card(path: str, store: str, patience: Patience, *, root: Root | None = 
     """
     fd = root.fd if root else patience.wait_for(lambda: _open_directory(path))
     try:
-        yield Card(fd, path, patience.wait_for(lambda: _identify(path, fd, store, root)), patience)
+        identity = patience.wait_for(lambda: _identify(path, fd, store, root))
+        yield Card(fd, path, identity, patience, root.heads if root else ())
     finally:
         os.close(fd)
 

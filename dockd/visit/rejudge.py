@@ -67,19 +67,21 @@ def _work_off(station: Station, review: Review, left: Sequence[int], check: Call
     for start in range(0, len(left), _BATCH):
         check()
         batch = left[start : start + _BATCH]
-        done = done.plus(_judge_batch(station, review, batch))
+        now = _judge_batch(station, review, batch)
+        done = done.plus(now)
         # Before the batch counts as done: a crash leaves none without.
-        write_lacking(station, [*batch, *done.revised])
+        write_lacking(station, [*batch, *now.revised])
         with station.register.write() as session:
             reviews.note_done(session, review, batch[-1])
     with station.register.write() as session:
-        reviews.end_review(session, review)
+        reviews.end_review(session, review, station_no=station.station_no, at=station.now())
     return done
 
 
 def _judge_batch(station: Station, review: Review, batch: Sequence[int]) -> Rejudged:
     visits: dict[int, Visited] = {}
     with station.register.write() as session:
+        reviews.take_turn(session, station.station_no)
         before = [Touched(r.record_id, r.case_no) for r in _found(session, batch)]
         revised = [number for number in batch if judge_again(session, station, number, why=review.why, visits=visits)]
         regrouped = survey(session, station, before)

@@ -14,12 +14,13 @@ class Root:
     """A card's root directory that somebody else opened, from a mount that stands in no mount table.
 
     ``options`` are the only word on how it is mounted. Without ``fs_type`` it is an ordinary directory
-    that can be reached by its path too. The visit closes ``fd``.
+    that can be reached by its path too. ``heads`` are bytes of the device with their offsets. The visit closes ``fd``.
     """
 
     fd: int
     fs_type: str
     options: tuple[str, ...]
+    heads: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dockd.register import ledger, officers, recorders, records
 from dockd.register.footage import holes_of, other_paths, without_own_sidecar
 from dockd.register.ledger import Line
 from dockd.register.records import Record
+from dockd.register.reviews import take_turn
 from dockd.register.station import Station
 from dockd.register.tables import SidecarRow
 from dockd.register.values import chunks
@@ -38,7 +39,9 @@ def write_sidecars(station: Station, record_ids: Sequence[int], *, check: Callab
 def write_lacking(station: Station, record_ids: Sequence[int]) -> None:
     """The records' present revisions that have no sidecar yet get one. Raises StoreError."""
     with station.register.read() as session:
-        lacking = [number for some in chunks(record_ids) for number in without_own_sidecar(session, some)]
+        lacking = [
+            number for some in chunks(dict.fromkeys(record_ids)) for number in without_own_sidecar(session, some)
+        ]
     write_sidecars(station, lacking, check=lambda: None)
 
 
@@ -88,6 +91,7 @@ def _keep(station: Station, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     with station.register.write() as session:
+        take_turn(session, station.station_no)
         known = select(SidecarRow.path).where(SidecarRow.path.in_([row["path"] for row in rows]))
         written = set(session.scalars(known))  # a tag and a visit's end may meet on one revision
         rows = [row for row in rows if row["path"] not in written]

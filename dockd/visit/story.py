@@ -199,7 +199,7 @@ def _new_visit(
 
 
 def _evidence(card: Card, sight: Sight) -> dict[str, Any]:
-    state = card.patience.wait_for(lambda: file_system_state(card.fd))
+    state = card.patience.wait_for(lambda: file_system_state(card.fd, card.heads))
     return {
         **({"file_system": asdict(state)} if state else {}),
         "clues": [asdict(clue) for clue in sight.clues],

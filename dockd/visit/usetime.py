@@ -40,7 +40,7 @@ def use_time(station: Station, evidence: Evidence, readings: Sequence[ClockReadi
     if not evidence.media.is_recording:
         return Used(UseTime())
     plain = _hear(station, evidence, timedelta(0), evidence.stored_at)
-    if not readings or plain.basis.partition("+")[0] == "gps":
+    if not readings:
         return Used(plain)
     raw = on_its_clock(station, evidence)
     moment = raw.used_to or raw.used_from
@@ -48,6 +48,8 @@ def use_time(station: Station, evidence: Evidence, readings: Sequence[ClockReadi
     found = correction(moment, evidence.docked_at, readings, tolerance) if moment else None
     if found is None:
         return Used(plain)
+    if plain.basis.partition("+")[0] == "gps":
+        return Used(plain if found.others else _explain(station, evidence, plain, found))
     return _dispute(station, evidence, plain, found) if found.others else _correct(station, evidence, raw, found)
 
 
@@ -61,6 +63,11 @@ def _correct(station: Station, evidence: Evidence, raw: UseTime, found: Correcti
     flags = ("clock_corrected", AT_LEAST) if found.at_least else ("clock_corrected",)
     basis = f"{time.basis}+clock_{found.evidence}" if time.basis else ""
     return Used(replace(time, basis=basis, flags=(*time.flags, *flags)), raw, found.offset)
+
+
+def _explain(station: Station, evidence: Evidence, plain: UseTime, found: Correction) -> UseTime:
+    """GPS needs no correction; that the recorder's clock says otherwise is shown, and is no other possible end."""
+    return replace(plain, other_ends=_hear(station, evidence, found.offset, evidence.stored_at).other_ends)
 
 
 def _dispute(station: Station, evidence: Evidence, plain: UseTime, found: Correction) -> Used:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dockd.alert.deadlines import keep_deadlines
+from dockd.register.reviews import take_turn
 from dockd.register.station import Station
 from dockd.visit.rejudge import rejudge
 from dockd.visit.survey import watch_courses
@@ -17,5 +18,6 @@ def watch_deadlines(station: Station) -> int:
     """
     rejudge(station)
     with station.register.write() as session:
+        take_turn(session, station.station_no)
         watch_courses(session, station)
         return keep_deadlines(session, station)

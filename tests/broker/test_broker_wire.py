@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockd.broker.wire import (
+    Head,
     OpenCard,
     Request,
     ask,
@@ -53,12 +54,14 @@ def test_every_refusal_arrives_as_itself(kind: type[CardNotOpened]):
 
 def test_a_card_arrives_with_its_directory_and_its_options():
     fd = os.open("/", os.O_RDONLY)
-    card = OpenCard(fd, "vfat", ("ro", "uid=990", "tz=UTC"))
+    card = OpenCard(fd, "vfat", ("ro", "uid=990", "tz=UTC"), (Head(0, b"\xeb\0"), Head(1080, b"12345678")))
     assert read_answer(granted_packet(card), [fd]) == card
     os.close(fd)
 
 
-@pytest.mark.parametrize("packet", [b"", b"ok", b"ok vfat ro", b"refused", b"refused by_nobody sdb1 x", b"\xff"])
+@pytest.mark.parametrize(
+    "packet", [b"", b"ok", b"ok vfat ro", b"ok vfat ro 0:zz", b"refused", b"refused by_nobody sdb1 x", b"\xff"]
+)
 def test_an_answer_that_is_none_is_silence(packet: bytes):
     with pytest.raises(BrokerSilent):
         read_answer(packet, [])

@@ -225,6 +225,22 @@ def test_a_return_in_the_past_of_what_nobody_held_is_a_line_of_the_equipment_reg
     assert (kind, data["custody_id"], data["flags"]) == ("custody.returned", None, ["return_backdated", "not_out"])
 
 
+def test_an_issue_and_its_return_are_entered_in_one_go_and_doubt_nothing_later(desk: Register) -> None:
+    issue(desk, "C2", at=NOW - HOUR)
+    past = issue(desk, "C1", at=NOW - 9 * HOUR, returned=NOW - 8 * HOUR)
+    assert (past.returned_at, past.flags) == (NOW - 8 * HOUR, ("issue_backdated", "return_backdated"))
+    assert last_line(desk)[0] == "custody.returned"
+    assert around(desk, NOW - 9 * HOUR, NOW) == [("C1", NOW - 9 * HOUR), ("C2", NOW - HOUR)]
+    with desk.read() as session:
+        assert holders(session) == {"YS-07": "C2"}
+
+
+@pytest.mark.parametrize("hours", [-9, 1])
+def test_a_return_that_cannot_be_is_a_bad_value(desk: Register, hours: int) -> None:
+    with pytest.raises(BadValue):
+        issue(desk, "C1", at=NOW - 9 * HOUR, returned=NOW + hours * HOUR)
+
+
 def test_a_return_before_the_issue_does_not_end_it(desk: Register) -> None:
     issue(desk, "C1", at=NOW - HOUR)
     assert give_back(desk, at=NOW - 2 * HOUR)[0].custody_id is None

@@ -211,8 +211,9 @@ def test_a_recorder_is_found_as_registered_and_told_with_every_value(register: R
         assert list_recorders(session) == [added]
         assert added.id is not None
         assert device_no_of(session, added.id) == "YS-07"
-        assert standing_owner(session, "YS-07") == "13012301"
-        assert standing_owner(session, "YS-08") is None
+        for moments in ([], [datetime(2020, 1, 1, tzinfo=UTC)]):
+            assert standing_owner(session, "YS-07", moments) == "13012301"
+        assert standing_owner(session, "YS-08", []) is None
         ((kind, subject, data),) = told(session)
     assert (kind, subject) == ("recorder.added", "recorder:YS-07")
     assert data == {
@@ -224,6 +225,7 @@ def test_a_recorder_is_found_as_registered_and_told_with_every_value(register: R
         "custodian": "孙",
         "device_kind": None,
         "owner_cert_no": "13012301",
+        "past_owners": [],
         "attributes": [],
         "state": "in_service",
     }

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from bureau import BEIJING, DOCKED, LI, WANG, Bureau, kinds
 
+from dockd.register.records import revise_record
 from dockd.visit.rejudge import rejudge
+from dockd.visit.sidecars import write_lacking
 
 pytestmark = pytest.mark.usefixtures("no_parsers")
 
@@ -100,6 +102,26 @@ def test_judging_again_what_has_not_changed_is_no_revision(bureau: Bureau) -> No
     bureau.cases(f"B-9,无证取土,赵某,{WANG},2026-11-23T09:00,2026-11-23T10:00,,", MINE)
     bureau.dockd("recorder", "return", "YS-07", "--at", DOCKED.isoformat())
     assert len(bureau.json("record", "history", record["record_id"])) == 1
+
+
+def test_a_change_that_concerns_hundreds_of_recordings_writes_each_sidecar_once(bureau: Bureau) -> None:
+    record = stored(bureau)
+    station = bureau.open()
+    with station.register.write() as session:
+        revise_record(session, record["record_id"], {"remark": "x"}, actor="dockd", why="a test", at=station.now())
+    write_lacking(station, [record["record_id"]] * 1000)
+    write_lacking(station, [record["record_id"]] * 1000)
+    station.close()
+    assert len(list((bureau.store / record["location"]).parent.glob("*.xmp"))) == 2
+
+
+def test_an_issue_that_is_entered_with_its_return_asks_for_nothing_later(bureau: Bureau) -> None:
+    record = stored(bureau, badge=NOBODY)
+    long_ago = (MORNING - timedelta(days=9), MORNING - timedelta(days=8))
+    words = ("--at", long_ago[0].isoformat(), "--returned", long_ago[1].isoformat())
+    bureau.dockd("recorder", "issue", "YS-07", LI, *words)
+    assert bureau.ledger_lines("review.asked") == []
+    assert again(bureau, record)["officers"] == []
 
 
 def test_a_change_that_was_cut_short_before_its_review_is_made_good_by_the_next_call(bureau: Bureau) -> None:

@@ -20,13 +20,14 @@ from dockd.register.tables import (
     RecorderEventRow,
     RecorderIdentityRow,
     RecorderRow,
+    ReviewRow,
     StationRow,
 )
 
 _OFFICER = ("cert_no", "name", "badge", "unit")
 _RECORDER = (
     *("device_no", "device_serial", "model", "profile", "unit"),
-    *("custodian", "device_kind", "owner_cert_no", "attributes", "state"),
+    *("custodian", "device_kind", "owner_cert_no", "past_owners", "attributes", "state"),
 )
 _ISSUED = (
     *("cert_no", "issued_at", "due_at", "issued_by", "battery_out", "battery_out_source"),
@@ -68,7 +69,8 @@ def officer_changed(rows: Rows, line: TaleLine) -> None:
 
 def recorder_added(rows: Rows, line: TaleLine) -> None:
     key = len(rows.recorders) + 1
-    rows.add(RecorderRow, id=key, **said(RecorderRow, line.data, _RECORDER), created_at=line.at, updated_at=line.at)
+    values = said(RecorderRow, line.data, _RECORDER)
+    rows.add(RecorderRow, id=key, **values, created_at=line.at, updated_at=line.at)
     rows.recorders[line.data["device_no"]] = key
 
 
@@ -162,7 +164,8 @@ def case_changed(rows: Rows, line: TaleLine) -> None:
 def case_renumbered(rows: Rows, line: TaleLine) -> None:
     before, after = line.data["changes"]["case_no"]
     rows.cases[after] = rows.cases.pop(before)
-    rows.change_any(InterruptionRow, {"case_no": before}, case_no=after)
+    for table in (InterruptionRow, ReviewRow):
+        rows.change_any(table, {"case_no": before}, case_no=after)
     case_changed(rows, line)
 
 

@@ -57,6 +57,8 @@ HANDLERS: Mapping[str, Handler] = {
     "footage.found": stays.footage_state(LocationState.PRESENT),
     "record.added": sayings.record_added,
     "record.revised": sayings.record_revised,
+    "review.asked": sayings.review_asked,
+    "review.done": sayings.review_done,
     "interruption.found": sayings.interruption_told,
     "interruption.withdrawn": sayings.interruption_told,
     "interruption.decided": sayings.interruption_told,

@@ -16,16 +16,19 @@ from dockd.register.tables import (
     InterruptionRow,
     RecordOfficerRow,
     RecordRow,
+    RecordTokenRow,
+    ReviewRow,
     RevisionRow,
     SidecarRow,
 )
 
 # The recorder's key is looked up by its number.
 _RECORD = (
-    *(f.name for f in fields(NewRecord) if f.name != "recorder_id"),
+    *(f.name for f in fields(NewRecord) if f.name not in ("recorder_id", "tokens")),
     *("tags_complete", "witnessed_from", "witnessed_to"),
 )
 _SIDECAR = ("record_id", "revision", "path", "sha256", "written_at")
+_REVIEW = ("cert_no", "case_no", "record_id", "token", "waiting", "from_at", "to_at")
 _INTERRUPTION = (
     *("about", "kind", "case_no", "before_record_id", "after_record_id", "severity", "state"),
     *("cause", "form", "position", "doc_no", "signed_by", "note", "decided_by"),
@@ -44,6 +47,8 @@ def record_added(rows: Rows, line: TaleLine) -> None:
         **said(RecordRow, data, _RECORD),
     )
     _name_officers(rows, data["record_id"], data["officers"])
+    for token in data["tokens"]:
+        rows.add(RecordTokenRow, record_id=data["record_id"], token=token)
 
 
 def record_revised(rows: Rows, line: TaleLine) -> None:
@@ -72,6 +77,25 @@ def record_revised(rows: Rows, line: TaleLine) -> None:
 def _name_officers(rows: Rows, record_id: int, cert_nos: Sequence[str]) -> None:
     for position, cert_no in enumerate(dict.fromkeys(cert_nos)):
         rows.add(RecordOfficerRow, record_id=record_id, cert_no=cert_no, position=position)
+
+
+def review_asked(rows: Rows, line: TaleLine) -> None:
+    """What was to be judged again; ``review_done`` takes it away, and what is left is done after the replay."""
+    for data in line.data["reviews"]:
+        rows.add(
+            ReviewRow,
+            id=data["review_id"],
+            station_no=rows.station_no,
+            recorder_id=rows.recorder(data["device_no"]),
+            why=line.data["why"],
+            asked_at=line.at,
+            done_id=0,
+            **said(ReviewRow, data, _REVIEW),
+        )
+
+
+def review_done(rows: Rows, line: TaleLine) -> None:
+    rows.remove(ReviewRow, {"id": line.data["review_id"]})
 
 
 def sidecar_written(rows: Rows, line: TaleLine) -> None:

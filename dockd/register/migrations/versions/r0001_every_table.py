@@ -37,6 +37,7 @@ def upgrade() -> None:
     _make_alert()
     _make_interruption()
     _make_record_officer()
+    _make_record_token()
     _make_review()
     _make_revision()
     _make_sidecar()
@@ -154,6 +155,7 @@ def _make_recorder() -> None:
         sa.Column("custodian", sa.String(length=128), nullable=True),
         sa.Column("device_kind", sa.String(length=32), nullable=True),
         sa.Column("owner_cert_no", sa.String(length=64), nullable=True),
+        sa.Column("past_owners", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("clock_offset_s", sa.Double(), nullable=True),
@@ -696,6 +698,8 @@ def _make_review() -> None:
         sa.Column("cert_no", sa.String(length=64), nullable=True),
         sa.Column("case_no", sa.String(length=128), nullable=True),
         sa.Column("record_id", KEY, nullable=True),
+        sa.Column("token", sa.String(length=64), nullable=True),
+        sa.Column("waiting", sa.Boolean(), nullable=False),
         sa.Column("from_at", TIME, nullable=True),
         sa.Column("to_at", TIME, nullable=True),
         sa.Column("why", sa.String(length=128), nullable=False),
@@ -744,6 +748,17 @@ def _make_record_officer() -> None:
         sa.PrimaryKeyConstraint("record_id", "cert_no", name=op.f("pk_record_officer")),
     )
     op.create_index(op.f("ix_record_officer_cert_no"), "record_officer", ["cert_no"], unique=False)
+
+
+def _make_record_token() -> None:
+    op.create_table(
+        "record_token",
+        sa.Column("record_id", KEY, nullable=False),
+        sa.Column("token", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["record_id"], ["record.id"], name=op.f("fk_record_token_record_id_record")),
+        sa.PrimaryKeyConstraint("record_id", "token", name=op.f("pk_record_token")),
+    )
+    op.create_index(op.f("ix_record_token_token"), "record_token", ["token"], unique=False)
 
 
 def _make_revision() -> None:
