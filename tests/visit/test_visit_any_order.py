@@ -140,6 +140,8 @@ EVENTS: dict[str, Event] = {
     "Li had YS-08": held(LI, 6, 9, "YS-08"),
     "of Zhao by its name": file(8.5, serial="2107732", badge="012399"),
     "of nobody but an owner": file(4, serial="2107732"),
+    "clock of YS-08 read": clock_read,
+    "Zhao is registered": officer(ZHAO, "012399"),
     "a case of Wang": case("A-1", WANG, -61, 8.5, full_course_required=True),
     "another case of Wang": case("A-2", WANG, 7.9, 8.02),
     "a case of Li": case("B-1", LI, 6.3, 7),
@@ -150,8 +152,6 @@ EVENTS: dict[str, Event] = {
     "what Zhao's case is of": line("Z-1", matter="现场勘验", confidentiality="privacy", place="南佐镇"),
     "exception of YS-07": excused(8, device_no="YS-07"),
     "open exception of Li": excused(None, cert_no=LI),
-    "clock of YS-08 read": clock_read,
-    "Zhao is registered": officer(ZHAO, "012399"),
     "Wang has YS-08 for good": owned("YS-08", WANG),
 }
 SAID = (
