@@ -11,6 +11,7 @@ from dockd.law.vocabulary import ALERT_CLASSES
 from dockd.locale import _, language
 
 _GIB = 1 << 30
+_LONG = 3650  # days: beyond that nobody wants the number
 
 
 def report_text(figures: Mapping[str, Any], zone: ZoneInfo) -> tuple[str, list[str]]:
@@ -68,6 +69,8 @@ def _store_lines(figures: Mapping[str, Any], zone: ZoneInfo) -> list[str]:
     space = _("Store: {free} GiB free, enough for {days} days at the present rate")
     if figures["days_left"] is None:
         space = _("Store: {free} GiB free")
+    elif figures["days_left"] > _LONG:
+        space = _("Store: {free} GiB free, enough for more than ten years at the present rate")
     proof = _("Fixity: {due} proofs due, {wrong} files missing or altered, the oldest proof of {oldest}")
     opened = figures["open"]
     alerts = _("Open alerts: {critical} critical, {warning} warnings, {notice} notices; {acknowledged} acknowledged")

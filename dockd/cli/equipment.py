@@ -207,6 +207,7 @@ def _size(text: str | None) -> int | None:
 def _tell(invocation: Invocation, done: EquipmentEvent, as_json: bool) -> None:
     """What was entered, and the recorder's state after it."""
     from dockd.cli.output import print_summary, say
+    from dockd.cli.recordwords import who
     from dockd.law.vocabulary import ALERT_CLASSES, EQUIPMENT_EVENTS
     from dockd.locale import language
     from dockd.register.recorders import STATE_WORDS
@@ -216,6 +217,7 @@ def _tell(invocation: Invocation, done: EquipmentEvent, as_json: bool) -> None:
     shown: Mapping[str, Any] = summary | {
         "kind": EQUIPMENT_EVENTS[done.kind].text(language()),
         "state": _(STATE_WORDS[done.state or "in_service"]),
+        "person": who(done.person) if done.person else None,
     }
     labels = (
         ("device_no", _("recorder")),

@@ -154,7 +154,10 @@ def _row(found: Record, now: datetime) -> dict[str, Any]:
 
 def _waiting(found: Record, now: datetime) -> dict[str, Any]:
     """A row of the table of what waits for a person."""
-    return _row(found, now) | {"waiting": _span(now - found.stored_at)}
+    from dockd.cli.recordwords import value_words
+
+    state = value_words("owner_state", found.owner_state.value)
+    return _row(found, now) | {"waiting": _span(now - found.stored_at), "owner_state": state}
 
 
 def _span(age: timedelta) -> str:
@@ -201,6 +204,7 @@ def _columns() -> tuple[tuple[str, str], ...]:
 @pass_invocation
 def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
     from dockd.cli.output import print_summary
+    from dockd.cli.recordwords import label, value_words
     from dockd.register.records import places_of
 
     station = invocation.station()
@@ -208,7 +212,7 @@ def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
         found = _find(session, record_id)
         places = places_of(session, found.footage_id)
     row = _row(found, station.now()) | {"locations": [asdict(place) for place in places]}
-    lines = [(name, value) for name, value in row.items() if name != "locations"]
+    lines = [(label(name), value_words(name, value)) for name, value in row.items() if name != "locations"]
     lines += [(_("file in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
     print_summary(row, lines, as_json=as_json)
 
@@ -219,6 +223,7 @@ def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
 @pass_invocation
 def history(invocation: Invocation, record_id: str, as_json: bool) -> None:
     from dockd.cli.output import print_listing
+    from dockd.cli.recordwords import label, value_words, who, why_words
     from dockd.register.records import record_history
 
     with invocation.station().register.read() as session:
@@ -241,11 +246,11 @@ def history(invocation: Invocation, record_id: str, as_json: bool) -> None:
             {
                 "revision": r.number,
                 "at": r.at,
-                "actor": r.actor,
-                "why": r.why,
-                "item": item,
-                "before": before,
-                "after": after,
+                "actor": who(r.actor),
+                "why": why_words(r.why),
+                "item": label(item),
+                "before": value_words(item, before),
+                "after": value_words(item, after),
             }
             for r in revisions
             for item, (before, after) in r.changes.items()

@@ -288,7 +288,8 @@ def issue(
     said = [{"alert_id": one.alert_id, "kind": one.kind, "severity": one.severity} for one in found]
     _tell_handover(asdict(done) | {"open_alerts": said}, done.flags, as_json)
     for one in found:
-        say(_("Note: {text}").format(text=f"{one.alert_id} {ALERT_CLASSES[one.kind].text(language())}"))
+        words = ALERT_CLASSES[one.kind].text(language())
+        say(_("Note: alert {alert_id} is still open: {text}").format(alert_id=one.alert_id, text=words))
 
 
 @recorder.command("return", help=N_("Take a recorder back. A time in the past only records what happened."))

@@ -115,6 +115,6 @@ def _print(found: Statistics, names: Mapping[str, str]) -> None:
         members = [row for row in rows if row["group"] == group]
         if members:
             print()
-            first = (("key", GROUPS[group] if chinese else group), ("name", word("name")))
+            first = (("key", GROUPS[group] if chinese else group), ("name", _("name")))
             columns = [*first[: 2 if group == "officer" else 1], *((name, word(name)) for name in _SHOWN)]
             print_listing(members, columns, as_json=False)
