@@ -153,7 +153,7 @@ def value_words(name: str, value: object) -> object:
 
 def basis_words(basis: str) -> str:
     """The witnesses of a value: ``custody+name`` in words; a person or a case is named as it is."""
-    kind, colon, number = basis.partition(":")
+    kind, colon, _number = basis.partition(":")
     if colon:
         return who(basis) if kind == "person" else why_words(basis)
     return " + ".join(_(_BASES[part]) if part in _BASES else part for part in basis.split("+"))
