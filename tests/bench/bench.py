@@ -119,8 +119,9 @@ def found_station(folder: Path) -> None:
     config = folder / "dockd.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("reserve: 5%", "reserve: 0"), encoding="utf-8")
-    for device_no, serial in RECORDERS.items():
-        call(DOCKD, "-c", config, "recorder", "add", device_no, "--serial", serial)
+    lines = ["device_no,device_serial", *(f"{device_no},{serial}" for device_no, serial in RECORDERS.items())]
+    (folder / "recorders.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    call(DOCKD, "-c", config, "recorder", "import", folder / "recorders.csv")
 
 
 def offload(station: Path, card: Path, device_no: str) -> dict[str, Any]:
