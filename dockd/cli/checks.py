@@ -6,6 +6,7 @@ marker and remove it again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -288,7 +289,7 @@ def check_medium(mount: Mount | None, root: Path) -> Check:
 
 
 def check_promises(scratch: Path) -> Iterator[Check]:
-    """Tries in ``scratch`` what storing relies on: write, fsync, rename without replacing, reading past the cache."""
+    """Tries in ``scratch`` what storing relies on: write, fsync, read-back, rename without replacing, locks."""
     from dockd.offload.durable import create_temp, remove_durably
 
     first, second = (f"{scratch}/check-{os.getpid()}.{end}" for end in ("a", "b"))
@@ -301,6 +302,7 @@ def check_promises(scratch: Path) -> Iterator[Check]:
         finally:
             os.close(handle)
         yield _try_rename(first, second)
+        yield _try_lock(second)
     except OSError as error:
         yield failed("store", store_error(error, str(scratch)))
     finally:
@@ -337,6 +339,25 @@ def _try_rename(first: str, second: str) -> Check:
         return Check("rename", Verdict.OK, _("the store never replaces a file by renaming another"))
     message = _("the store's file system replaced a file that it should not have replaced")
     return Check("rename", Verdict.FAIL, message, _("Use a disk with ext4, xfs or btrfs."), Exit.CANNOT_STORE)
+
+
+def _try_lock(path: str) -> Check:
+    """Two openings of one file: what one has locked, the other must not get."""
+    held, other = os.open(path, os.O_RDWR | os.O_CLOEXEC), os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Check("locks", Verdict.OK, _("the store keeps two processes from one card at once (locks)"))
+        message = _("the store's file system gave one lock twice")
+    except OSError as error:
+        message = _("the store's file system gives no locks: {reason}").format(reason=error.strerror)
+    finally:
+        os.close(held)
+        os.close(other)
+    hint = _("Let the share give locks (its server and its mount options), or use a local disk.")
+    return Check("locks", Verdict.FAIL, message, hint, Exit.CANNOT_STORE)
 
 
 # --- the register --------------------------------------------------------------------------------------

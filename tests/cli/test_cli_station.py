@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -272,7 +273,23 @@ def test_a_folder_that_cannot_be_written_is_the_stores_trouble(tmp_path: Path) -
 
 
 def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
-    assert [c.result for c in checks.check_promises(tmp_path)] == ["OK", "OK"]
+    assert [c.result for c in checks.check_promises(tmp_path)] == ["OK", "OK", "OK"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [None, OSError(errno.ENOLCK, "No locks available")])
+def test_a_mount_that_gives_a_lock_twice_or_none_is_told(
+    answer: OSError | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No such mount is at hand in CI: the kernel's answer is stood in for."""
+
+    def flock(_fd: int, _operation: int) -> None:
+        if answer:
+            raise answer
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    *_, locks = checks.check_promises(tmp_path)
+    assert (locks.check, locks.result, locks.exit_code) == ("locks", Verdict.FAIL, 4)
     assert list(tmp_path.iterdir()) == []
 
 

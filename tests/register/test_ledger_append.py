@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +18,7 @@ from sqlalchemy import select
 
 from dockd.register import ledger
 from dockd.register.session import Register
-from dockd.register.tables import EventRow
+from dockd.register.tables import EventRow, OfficerRow
 
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -82,6 +85,37 @@ def test_writers_at_once_make_one_chain_from_its_first_line_on(
     report = verify()
     assert report.problems == ()
     assert report.lines == 64
+
+
+def test_two_stations_that_write_at_once_lose_and_double_nothing_and_each_has_its_chain(
+    register: Register, store: Path
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    begin = fork.Barrier(2)
+    stations = [fork.Process(target=enter_officers, args=(register, begin, one)) for one in ("S1", "S2")]
+    for station in stations:
+        station.start()
+    for station in stations:
+        station.join(60)
+    assert [station.exitcode for station in stations] == [0, 0]
+    with register.read() as session:
+        found = sorted(session.scalars(select(OfficerRow.cert_no)))
+    assert found == [f"{one}-{number:02d}" for one in ("S1", "S2") for number in range(20)]
+    for one in ("S1", "S2"):
+        ledger.mirror_ledger(register, store, one, ZoneInfo("Asia/Shanghai"))
+        report = ledger.verify_ledger(register, store, one)
+        assert (report.problems, report.lines) == ((), 20)
+
+
+def enter_officers(register: Register, begin: Any, station_no: str) -> None:
+    """A station's process: each officer and its line of the ledger in one transaction."""
+    begin.wait(30)
+    for number in range(20):
+        row = {"cert_no": f"{station_no}-{number:02d}", "name": "Li", "active": True}
+        with register.write() as session:
+            session.add(OfficerRow(**row, created_at=AT, updated_at=AT))
+            line = {"kind": "officer.added", "subject": f"officer:{row['cert_no']}", "data": {}, "at": AT}
+            ledger.append(session, station_no=station_no, actor="person:tester", **line)
 
 
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
