@@ -233,11 +233,10 @@ def _cut_back(register: Register, station_no: str, seq: int, path: str, tail: Ta
     if due is None or not due.startswith(tail.torn):
         reason = _("{file} ends with bytes that are no line's beginning").format(file=os.path.basename(path))
         raise LedgerBroken(seq=seq + 1, reason=reason)
+    # Not synced: should the torn bytes come back below what is appended next, they are the same line's beginning.
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.ftruncate(fd, tail.end)
-        # What comes next promises to be the register's bytes or zeros: nothing torn may lie below it.
-        os.fsync(fd)
     finally:
         os.close(fd)
 

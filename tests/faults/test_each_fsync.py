@@ -187,13 +187,6 @@ FOUND = (
         cuts.mirror_anew,
         "the mirror is not whole",
     ),
-    Row(
-        "register.mirror._cut_back",
-        "a line that an earlier crash tore does not come back below the next append",
-        cuts.mirror_torn,
-        "ledger_broken",
-        torn=True,
-    ),
     Row("register.mirror._note_begun", "the note of what may be torn", cuts.mirror_only, "ledger_broken", torn=True),
     Row(
         "register.mirror._note_begun > sync_folder (folder)",
@@ -493,6 +486,16 @@ def test_these_fsyncs_break_nothing_when_they_are_left_out(place: str, tmp_path:
     assert syncs.LEFT_OUT in trace.said(len(trace)), "the run never came there"
     assert find_cut(scene, trace, "", FATES) is None
     assert scene.promise or find_torn(scene, trace, "", tries=8) is None
+
+
+@pytest.mark.slow
+def test_a_torn_line_of_the_mirror_that_comes_back_below_the_next_ones_does_no_harm(tmp_path: Path) -> None:
+    """Its removal has no fsync of its own: what is appended in its place begins with the same bytes."""
+    scene = make_scene(tmp_path / "scene", cuts.mirror_torn)
+    trace = scene.record()
+    for number in trace.points():
+        for seed in range(8):
+            assert scene.complaints(scene.recover(trace.at(number, Fate(seed)))) == [], (number, seed)
 
 
 def test_every_fsync_of_the_source_has_a_row() -> None:
