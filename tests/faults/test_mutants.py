@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from mutants import MUTANTS, judged, stale
+from mutants import MUTANTS, T_WHOLE, judged, not_collected, stale
 
 
-def test_every_mutant_can_be_made_of_todays_source_and_names_tests_that_exist() -> None:
+def test_every_mutant_can_be_made_of_todays_source() -> None:
     assert [why for mutant in MUTANTS if (why := stale(mutant))] == []
+
+
+def test_every_mutant_names_tests_that_are_collected() -> None:
+    assert not_collected(MUTANTS) == []
+
+
+def test_a_mutant_whose_test_is_not_collected_is_refused() -> None:
+    absent = (f"{T_WHOLE}[of_no_scene]", f"{T_WHOLE}_at_all", "tests/faults/test_of_nothing.py")
+    mutant = replace(MUTANTS[0], tests=(T_WHOLE, *absent))
+    assert not_collected([mutant]) == [f"{mutant.name}: {test}" for test in absent]
 
 
 def test_no_two_mutants_have_one_name() -> None:
