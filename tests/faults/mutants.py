@@ -904,7 +904,7 @@ GOING_ON = (
         PERSIST,
         "                if not visit.guards.store_again(error):\n                    raise\n",
         "                if not visit.guards.store_again(error):\n                    return whole\n",
-        f"{T_PERSIST}::test_who_waits_for_nothing_gets_the_stores_error_at_once",
+        f"{T_PERSIST}::test_who_waits_for_nothing_is_told_of_a_full_store_though_the_register_could_still_be_written",
     ),
     broken(
         "what failed because the card was away stays failed when it is back",

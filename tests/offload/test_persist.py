@@ -312,6 +312,15 @@ def test_who_waits_for_nothing_gets_the_stores_error_at_once(dock: Dock) -> None
     dock.require_complete(Visit(dock)())
 
 
+def test_who_waits_for_nothing_is_told_of_a_full_store_though_the_register_could_still_be_written(dock: Dock) -> None:
+    lay(dock)
+    dock.change("store", reserve=Reserve(size=1 << 60))
+    with pytest.raises(StoreFull):
+        Visit(dock)()
+    dock.change("store", reserve=Reserve(size=0))
+    dock.require_complete(Visit(dock)())
+
+
 # --- what a visit says of all its runs ------------------------------------------------------------------------
 
 
