@@ -147,17 +147,28 @@ def forgetful(begin: Path, at: Path, manner: Manner | None = None) -> Iterator[D
         env=os.environ | {"FUSE_LIBRARY_NAME": "fuse3"},
     )
     assert server.stdout is not None
+    connection = 0
     try:
         assert server.stdout.readline() == b"mounted\n"
+        connection = os.minor(at.stat().st_dev)
         yield Disk(begin, at, log)
     finally:
         unmount(at)
         try:
-            server.wait(timeout=20)
+            server.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            _end(server, connection)
         server.stdout.close()
+
+
+def _end(server: subprocess.Popen[bytes], connection: int) -> None:
+    """Where another mount namespace, made meanwhile, has a copy of the mount: the kernel lets go of its server."""
+    try:
+        Path(f"/sys/fs/fuse/connections/{connection}/abort").write_text("1")
+        server.wait(timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        server.kill()
+        server.wait()
 
 
 def unmount(at: Path) -> None:
