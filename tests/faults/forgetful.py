@@ -147,26 +147,28 @@ def forgetful(begin: Path, at: Path, manner: Manner | None = None) -> Iterator[D
         env=os.environ | {"FUSE_LIBRARY_NAME": "fuse3"},
     )
     assert server.stdout is not None
-    connection = 0
+    device = 0
     try:
         assert server.stdout.readline() == b"mounted\n"
-        connection = os.minor(at.stat().st_dev)
+        device = at.stat().st_dev
         yield Disk(begin, at, log)
     finally:
         unmount(at)
         try:
             server.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            _end(server, connection)
+            _end(server, device)
         server.stdout.close()
 
 
-def _end(server: subprocess.Popen[bytes], connection: int) -> None:
+def _end(server: subprocess.Popen[bytes], device: int) -> None:
     """Where another mount namespace, made meanwhile, has a copy of the mount: the kernel lets go of its server."""
+    from faultfs import let_go
+
     try:
-        Path(f"/sys/fs/fuse/connections/{connection}/abort").write_text("1")
+        let_go(device)
         server.wait(timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError):
         server.kill()
         server.wait()
 

@@ -107,10 +107,7 @@ class FaultyCard:
 
     def abort(self) -> None:
         """The kernel gives up on the card: whoever waits for it is let go. Needs root."""
-        connections = Path("/sys/fs/fuse/connections")
-        if not any(connections.iterdir()):
-            subprocess.run(["mount", "-t", "fusectl", "none", connections], check=True)
-        (connections / str(os.minor(self._device)) / "abort").write_text("1")
+        let_go(self._device)
 
     def _tell(self) -> None:
         rules = {
@@ -121,6 +118,14 @@ class FaultyCard:
         draft = self._rules.with_suffix(".new")
         draft.write_text(json.dumps(rules), encoding="utf-8")
         draft.replace(self._rules)
+
+
+def let_go(device: int) -> None:
+    """The kernel gives up on the FUSE mount with this device number, wherever it is mounted. Needs root."""
+    connections = Path("/sys/fs/fuse/connections")
+    if not any(connections.iterdir()):
+        subprocess.run(["mount", "-t", "fusectl", "none", connections], check=True)
+    (connections / str(os.minor(device)) / "abort").write_text("1")
 
 
 @contextlib.contextmanager
