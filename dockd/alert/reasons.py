@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dockd.locale import N_, _
+from dockd.locale import N_, _, word_of
 
 _RUNGS = {
     "explicit": N_("named by a person"),
@@ -17,7 +17,7 @@ _RUNGS = {
 
 def rung_words(rung: str) -> str:
     """The rung of the ladder by which a recorder was identified; an unknown one is shown as it is."""
-    return _(_RUNGS[rung]) if rung in _RUNGS else rung
+    return word_of(rung, _RUNGS)
 
 
 def clue_words(evidence: str) -> str:

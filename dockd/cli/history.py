@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dockd.locale import N_, _, language
+from dockd.locale import N_, _, language, word_of
 
 if TYPE_CHECKING:
     from dockd.register.biography import Happening
@@ -111,7 +111,7 @@ def happening_words(kind: str) -> str:
     noun, _dot, act = kind.partition(".")
     if noun == "recorder" and act in EQUIPMENT_EVENTS:
         return EQUIPMENT_EVENTS[act].text(language())
-    return _(_WORDS[kind]) if kind in _WORDS else kind
+    return word_of(kind, _WORDS)
 
 
 def _about(line: Happening) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from dockd.locale import N_, _
+from dockd.law.vocabulary import OWNER_STATES
+from dockd.locale import N_, language, word_of
 
 LABELS: Mapping[str, str] = {
     "record_id": N_("record"),
@@ -82,7 +83,6 @@ LABELS: Mapping[str, str] = {
     "waiting_s": N_("waiting (s)"),
 }
 _CODES: Mapping[str, Mapping[str, str]] = {
-    "owner_state": {"assigned": N_("assigned"), "unassigned": N_("unassigned"), "conflict": N_("conflict")},
     "late_kind": {"docked": N_("docked too late"), "stored": N_("stored too late by the station")},
     "media_type": {
         "video": N_("video"),
@@ -134,7 +134,7 @@ _WHY: Mapping[str, str] = {
 
 def label(name: str) -> str:
     """What an item is called."""
-    return _(LABELS[name]) if name in LABELS else name
+    return word_of(name, LABELS)
 
 
 def value_words(name: str, value: object) -> object:
@@ -143,9 +143,10 @@ def value_words(name: str, value: object) -> object:
         return [f"{label(str(key))} = {basis_words(str(why))}" for key, why in value.items() if why]
     if name == "time_basis" and isinstance(value, str):
         return basis_words(value)
-    words = _CODES.get(name, {})
-    if isinstance(value, str) and value in words:
-        return _(words[value])
+    if name == "owner_state" and value in OWNER_STATES:
+        return OWNER_STATES[str(value)].text(language())
+    if isinstance(value, str) and name in _CODES:
+        return word_of(value, _CODES[name])
     if isinstance(value, str) and name.endswith(("_at", "_from", "_to", "_until", "_on")):
         return _moment(value)
     return value
@@ -156,7 +157,7 @@ def basis_words(basis: str) -> str:
     kind, colon, _number = basis.partition(":")
     if colon:
         return who(basis) if kind == "person" else why_words(basis)
-    return " + ".join(_(_BASES[part]) if part in _BASES else part for part in basis.split("+"))
+    return " + ".join(word_of(part, _BASES) for part in basis.split("+"))
 
 
 def _moment(text: str) -> datetime | str:
@@ -169,7 +170,7 @@ def _moment(text: str) -> datetime | str:
 def why_words(why: str) -> str:
     """Why a revision was made: ``custody:3`` in words."""
     kind, _colon, number = why.partition(":")
-    return _(_WHY[kind]).format(number=number) if kind in _WHY else why
+    return word_of(kind, _WHY).format(number=number) if kind in _WHY else why
 
 
 def who(actor: str) -> str:

@@ -31,6 +31,11 @@ def N_(msgid: str) -> str:  # noqa: N802 (gettext's own name)
     return msgid
 
 
+def word_of(code: str, words: Mapping[str, str]) -> str:
+    """The text that ``words`` (marked by ``N_``) has for a code; a code that has none is shown as it is."""
+    return _(words[code]) if code in words else code
+
+
 def use_language(name: Language) -> None:
     """From now on ``_`` speaks ``name``."""
     global _in_use
