@@ -146,16 +146,20 @@ def _end(
     session: Session,
     recorder: RecorderRow,
     row: CustodyRow,
-    returned: datetime,
+    at: datetime,
     *,
+    battery: int | None = None,
+    battery_read: bool = False,
+    newest: bool = True,
     station_no: str,
     now: datetime,
     actor: str,
 ) -> None:
-    """The return that is entered together with its issue."""
-    row.returned_at, row.returned_by = returned, actor
-    row.battery_in_source = BatterySource.UNKNOWN.value
-    row.flags = [*row.flags, *([Flag.RETURN_BACKDATED.value] if returned < now else [])]
+    """The recorder came back at ``at``: by a return of its own, or entered together with its issue."""
+    row.returned_at, row.returned_by, row.battery_in = at, actor, battery
+    row.battery_in_source = _source(battery, battery_read)
+    session.flush()
+    row.flags = _return_flags(session, row, past=at < now, newest=newest)
     _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
 
 
@@ -237,11 +241,18 @@ def return_recorder(
         return [_note_stray_return(session, recorder, at, battery, station_no=station_no, now=now, actor=actor)]
     _ask(session, recorder, at, None, f"custody:{rows[0].id}", station_no=station_no, now=now, actor=actor)
     for row in rows:
-        row.returned_at, row.returned_by, row.battery_in = at, actor, battery
-        row.battery_in_source = _source(battery, battery_read)
-        session.flush()
-        row.flags = _return_flags(session, row, past=at < now, newest=row is rows[0])
-        _tell_return(session, recorder, row, station_no=station_no, now=now, actor=actor)
+        _end(
+            session,
+            recorder,
+            row,
+            at,
+            battery=battery,
+            battery_read=battery_read,
+            newest=row is rows[0],
+            station_no=station_no,
+            now=now,
+            actor=actor,
+        )
     return [_handover(row, recorder.device_no) for row in rows]
 
 
