@@ -102,9 +102,11 @@ def ask_review(
     if any(one.record_id is None for one in concerned):
         hold_evidence(session)
     session.flush()
+    every = select(StationRow.station_no).order_by(StationRow.station_no)
+    stations = session.scalars(every).all() if concerned else ()
     rows = [
         ReviewRow(
-            station_no=row.station_no,
+            station_no=station,
             recorder_id=one.recorder_id,
             cert_no=one.cert_no,
             case_no=one.case_no,
@@ -118,14 +120,14 @@ def ask_review(
             done_id=0,
         )
         for one in dict.fromkeys(concerned)
-        for row in session.scalars(select(StationRow).order_by(StationRow.station_no)).all()
-        if _concerns_any(session, one, row.station_no)
+        for station in stations
+        if _concerns_any(session, one, station)
     ]
     session.add_all(rows)
     session.flush()
     own = [_told(session, row) for row in rows if row.station_no == station_no]
     if own:
-        said: dict[str, Any] = {"why": why[:128], "reviews": own}
+        said: dict[str, Any] = {"why": rows[0].why, "reviews": own}
         subject = f"station:{station_no}"
         ledger.append(
             session, station_no=station_no, kind="review.asked", subject=subject, data=said, at=at, actor=actor
