@@ -316,7 +316,7 @@ class Visits(Part):
         self._told.add((kind, port))
         stay = self._dock.stays.get(port)
         since = stay.since.isoformat() if stay else ""
-        self._errand(Alarm(self._surroundings.settings, kind, f"bay:{self._dock.bay(port)}:{since}"[:128], facts))
+        self._errand(Alarm(self._surroundings.settings, kind, f"bay:{self._dock.bay(port)}:{since}", facts))
 
     def _alarm(self, kind: str, key: int, facts: Mapping[str, Any]) -> None:
         visit_id, device_no = self._dock.numbers_of(key)

@@ -141,7 +141,7 @@ def open_visit(station: Station, request: VisitRequest, card: Card, sight: Sight
 
 def _matter(card: Card) -> str:
     """What an alert about a card of nobody known is about: it ends when the card is read after all."""
-    return f"card:{card.identity.instance}"[:128]
+    return f"card:{card.identity.instance}"
 
 
 def _alarm_identity(session: Session, station: Station, sight: Sight, visit_id: int) -> None:
@@ -151,7 +151,7 @@ def _alarm_identity(session: Session, station: Station, sight: Sight, visit_id: 
             session,
             station_no=station.station_no,
             kind="twin_identity",
-            about=f"recorder:{said.others[-1]}"[:128],
+            about=f"recorder:{said.others[-1]}",
             facts={"device_no": said.others[-1], "bay": sight.twin_in},
             at=station.now(),
             visit_id=visit_id,
