@@ -157,12 +157,11 @@ class HotFolders(Part):
         """In a thread of watchdog's."""
         if not hot.changed:
             hot.changed = True
-            self._surroundings.loop.say(lambda: self._look_at(hot, SOON_S))
+            self._surroundings.loop.say(lambda: self._look_in(hot, SOON_S))
 
-    def _look_at(self, hot: Hot, seconds: float) -> None:
-        if hot.moment:
-            hot.moment.cancel()
-        hot.moment = self._surroundings.loop.after(seconds, lambda: self._look(hot))
+    def _look_in(self, hot: Hot, seconds: float) -> None:
+        """No later than that: what was told while it was looked is not put off to the rescan."""
+        hot.moment = self._surroundings.loop.no_later(hot.moment, seconds, lambda: self._look(hot))
 
     def _look(self, hot: Hot) -> None:
         if self._ending or hot.looking:
@@ -185,7 +184,9 @@ class HotFolders(Part):
             self._begin(hot, thing)
         rescan = around.settings.folders.rescan.total_seconds()
         next_at = hot.settling.next_at() if not hot.settling.under_way else None
-        self._look_at(hot, min(rescan, max(SOON_S, next_at - now)) if next_at is not None else rescan)
+        self._look_in(hot, min(rescan, max(SOON_S, next_at - now)) if next_at is not None else rescan)
+        if hot.changed:
+            self._look_in(hot, SOON_S)
 
     def _note(self, hot: Hot, found: Looked) -> None:
         if found.absent and not hot.absent:

@@ -143,6 +143,19 @@ def test_a_delivery_that_grows_is_visited_when_it_has_come_to_rest_and_again_whe
     }  # fmt: skip
 
 
+def test_what_comes_while_the_folder_is_being_looked_at_does_not_wait_for_the_next_rescan(stand: Stand) -> None:
+    (stand.folder / "drop").mkdir()
+    folders = HotFolders()
+    stand.run(folders)
+    (hot,) = [hot for hot in folders._folders if hot.name == "imports"]
+    stand.until(lambda: hot.watch and hot.watch.lives() and not hot.looking and not hot.changed)
+    folders._look(hot)
+    folders._hear(hot)  # a change is told while the look is under way: it may have passed that place already
+    stand.until(lambda: not hot.looking)
+    assert hot.moment
+    assert hot.moment.when <= stand.loop.clock() + 1, "not only after the rescan"
+
+
 def test_a_share_that_is_mounted_late_is_found_by_looking(looking_stand: Stand) -> None:
     folders = HotFolders()
     looking_stand.run(folders)
