@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -22,14 +23,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "plugins"))
+
+from waiting import until
+
 DOCKD = Path(sys.executable).parent / "dockd"
 MIB = 1 << 20
+PATIENCE_S = 600.0
 RAM = Path("/dev/shm")
 RECORDERS = {f"YS-{number}": f"210773{number}" for number in range(1, 5)}
 
@@ -172,20 +178,29 @@ def by_service(bench: Bench, cards: Sequence[Path]) -> Contender:
 def served(config: Path, bays: Path) -> Iterator[None]:
     words = [str(word) for word in (DOCKD, "-c", config, "run", "--bays", bays)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as service:
-        while json.loads(call(DOCKD, "-c", config, "status", "--json"))["service"]["state"] != "ready":
-            time.sleep(0.1)
         try:
+            until(lambda: is_ready(config), "a service that is ready", within=PATIENCE_S)
             yield
         finally:
             service.terminate()
 
 
+def is_ready(config: Path) -> bool:
+    state: str = json.loads(call(DOCKD, "-c", config, "status", "--json"))["service"]["state"]
+    return state == "ready"
+
+
 def await_ends(config: Path, count: int) -> list[dict[str, Any]]:
-    while True:
-        time.sleep(0.5)
-        rows = json.loads(call(DOCKD, "-c", config, "visit", "list", "--json"))
-        if sum(row["outcome"] == "complete" for row in rows) == count:
-            return [json.loads(call(DOCKD, "-c", config, "visit", "show", row["visit_id"], "--json")) for row in rows]
+    """The visits once all have ended; the register's own file is asked, which costs the service nothing."""
+    register = f"file:{config.with_name('register.db')}?mode=ro"
+
+    def ended() -> list[int]:
+        with closing(sqlite3.connect(register, uri=True)) as connection:
+            found = connection.execute("SELECT id FROM visit WHERE outcome = 'complete'").fetchall()
+        return [number for (number,) in found] if len(found) == count else []
+
+    numbers = until(ended, f"{count} complete visits", within=PATIENCE_S)
+    return [json.loads(call(DOCKD, "-c", config, "visit", "show", number, "--json")) for number in numbers]
 
 
 def figure_of(told: Sequence[dict[str, Any]], peak: int) -> Figure:
