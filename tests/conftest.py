@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -130,3 +131,24 @@ def run_cli(clock: Clock) -> Callable[..., Result]:
         return Result(code, out.getvalue(), err.getvalue())
 
     return run
+
+
+# --- parsers that misbehave -----------------------------------------------------------------------------------------
+
+PutTool = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def put_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutTool:
+    """Puts a stand-in for a parser first in PATH; it may only reach what a real one could."""
+    place = tmp_path / "tools" / "bin"
+    place.mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
+
+    def put(name: str, script: str) -> Path:
+        tool = place / name
+        tool.write_text(script)
+        tool.chmod(0o755)
+        return tool
+
+    return put

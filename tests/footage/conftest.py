@@ -1,8 +1,7 @@
-"""Clips made by ffmpeg, and stand-ins for parsers that misbehave."""
+"""Clips made by ffmpeg."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 MakeClip = Callable[..., Path]
-PutTool = Callable[[str, str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -42,22 +40,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty.mp4").write_bytes(b"")
     (folder / "words.mp4").write_bytes(b"this is a log, not a film\n" * 20)
     return folder
-
-
-@pytest.fixture
-def put_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PutTool:
-    """Puts a stand-in for a parser first in PATH; it may only reach what a real one could."""
-    place = tmp_path / "tools" / "bin"
-    place.mkdir(parents=True)
-    monkeypatch.setenv("PATH", f"{place}{os.pathsep}{os.environ['PATH']}")
-
-    def put(name: str, script: str) -> Path:
-        tool = place / name
-        tool.write_text(script)
-        tool.chmod(0o755)
-        return tool
-
-    return put
 
 
 def _run(*command: str) -> None:

@@ -336,20 +336,23 @@ def test_half_written_empty_and_orphaned_media_are_stored_remarked_and_alerted(b
     bureau.prove(summary)
 
 
-def parsers_that(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on ffprobe does ``script`` first."""
-    folder.mkdir()
-    (folder / "ffprobe").write_text(f'#!/bin/sh\n{script}\nexec {shutil.which("ffprobe")} "$@"\n')
-    (folder / "ffprobe").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+@pytest.fixture
+def slow_to_examine(bureau: Bureau, clip: Path, put_tool: Callable[[str, str], Path]) -> Callable[[int, int], str]:
+    """Gives the path of a recording at which ffprobe sleeps for so long first, and how long it may take."""
+    real = shutil.which("ffprobe")
+
+    def record(sleep_s: int, deadline_s: int) -> str:
+        bureau.configure(f"probe: {{deadline_s: {deadline_s}}}")
+        put_tool("ffprobe", f'#!/bin/sh\nsleep {sleep_s}\nexec {real} "$@"\n')
+        return bureau.record(8, clip.read_bytes())
+
+    return record
 
 
 def test_what_could_not_be_examined_is_not_called_damaged(
-    bureau: Bureau, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bureau: Bureau, slow_to_examine: Callable[[int, int], str]
 ) -> None:
-    bureau.configure("probe: {deadline_s: 1}")
-    path = bureau.record(8, clip.read_bytes())
-    parsers_that("sleep 1000", tmp_path / "tools", monkeypatch)
+    path = slow_to_examine(1000, 1)
 
     summary = bureau.offload()
 
@@ -363,11 +366,9 @@ def test_what_could_not_be_examined_is_not_called_damaged(
 
 @pytest.mark.slow
 def test_what_was_not_examined_in_time_is_given_more_time_once(
-    bureau: Bureau, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bureau: Bureau, slow_to_examine: Callable[[int, int], str]
 ) -> None:
-    bureau.configure("probe: {deadline_s: 5}")
-    path = bureau.record(8, clip.read_bytes())
-    parsers_that("sleep 5", tmp_path / "tools", monkeypatch)
+    path = slow_to_examine(5, 5)
     bureau.offload()
     assert not bureau.said_of(path)["remark"]
     assert bureau.said_of(path)["duration_s"]
