@@ -248,14 +248,14 @@ def test_every_event_asks_for_all_that_it_changes(founded: Path, order: list[str
     end_of(founded, order, between=look_at_all)
 
 
-@settings(max_examples=4, deadline=None, phases=QUICK)
+@settings(max_examples=10, deadline=None, phases=QUICK)
 @given(order=st.permutations(list(EVENTS)))
 @example(order=list(reversed(EVENTS)))  # with the straight one: of any two events either was the first
 def test_the_order_of_arrival_does_not_matter(founded: Path, straight: Any, order: list[str]) -> None:
     assert end_of(founded, order) == straight
 
 
-@settings(max_examples=4, deadline=None, phases=QUICK)
+@settings(max_examples=5, deadline=None, phases=QUICK)
 @given(order=st.permutations(list(EVENTS)))
 def test_a_persons_word_survives_every_event_and_every_run(founded: Path, order: list[str]) -> None:
     mine = {"officers": (LI,), "case_no": None, "title": "询问笔录", "party": "赵某"}

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from bureau import BEIJING, STATION_YAML, WANG, Bureau, found_bureau
-from installed import until
 from postgres import Server
 from sqlalchemy import func, select, text
+from waiting import until
 
 from dockd.register import custody
 from dockd.register.session import Register, open_register
