@@ -143,10 +143,11 @@ def take_in(station: Station, folder: str, name: str) -> str:
     try:
         with publishing(ended + REPORT) as draft:
             draft.write(json.dumps(told, ensure_ascii=False, indent=2).encode() + b"\n")
+        # Before it is moved: one that lies in its place is taken in no more, and after a crash nobody would tell of it.
+        _say(station, told, os.path.basename(begun), bad=bool(bad))
         _move(begun, ended)
     except OSError as error:
         raise ExportUnwritable(path=folder, reason=error.strerror or str(error)) from error
-    _say(station, told, os.path.basename(begun), bad=bool(bad))
     return ended
 
 

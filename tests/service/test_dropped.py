@@ -17,6 +17,7 @@ from dockd.register import alerts
 from dockd.register.cases import list_cases
 from dockd.register.station import Station, create_station
 from dockd.register.tables import EventRow
+from dockd.service import dropped
 from dockd.service.dropped import BAD, DONE, REPORT, WORK, look, take_in
 from dockd.settings import parse_settings
 
@@ -126,6 +127,31 @@ def test_a_table_that_a_crash_left_is_taken_in_again(
     assert Path(ended).parent == drop / DONE
     assert report_of(ended)["unchanged"] == 2
     assert look(str(drop)).marks == {}
+
+
+def test_a_refused_table_that_lies_in_its_place_has_been_told_of(
+    station: Station, drop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash just before the move leaves it to be taken in again, one just after it nothing to be told."""
+
+    def die(source: str, target: str) -> None:
+        if f"/{BAD}/" in target:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    move = dropped._move
+    monkeypatch.setattr(dropped, "_move", die)
+    (drop / "wrong.csv").write_text("nonsense\n")
+    with pytest.raises(KeyboardInterrupt):
+        take_in(station, str(drop), "wrong.csv")
+    with station.register.read() as session:
+        (told,) = alerts.list_alerts(session, open_only=True)
+    assert told.kind == "import_refused"
+    monkeypatch.setattr(dropped, "_move", move)
+    (left,) = look(str(drop)).marks
+    take_in(station, str(drop), left)
+    with station.register.read() as session:
+        assert [one.alert_id for one in alerts.list_alerts(session, open_only=True)] == [told.alert_id], "once"
 
 
 def test_a_table_of_somebody_elses_that_cannot_be_linked_is_renamed(
