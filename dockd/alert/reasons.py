@@ -34,6 +34,7 @@ def reason_words(reason: str | None) -> str:
         "known": _("seen before on this card"),
         "same_bytes": _("read; the same bytes are stored"),
         "important_mark": _("marked copy of a stored recording"),
+        "other_station": _("another station of the register has stored it, too"),
         "stored_again": _("was missing from the store"),
         "system_index": _("index file of an operating system"),
         "not_a_file": _("not a file: {detail}").format(detail=detail),

@@ -201,9 +201,10 @@ def _alerts(session: Session, station: Station) -> dict[str, Any]:
 
 def _fixity(session: Session, station: Station, now: datetime) -> dict[str, Any]:
     days = station.settings.verify.every_days
-    wrong = session.scalar(select(func.count()).where(LocationRow.state != LocationState.PRESENT))
-    oldest = session.scalar(select(func.min(LocationRow.verified_at)).where(LocationRow.state == LocationState.PRESENT))
-    files = count_due(session, due_at(now, timedelta(days=days)))[0] if days else 0
+    own, present = LocationRow.station_no == station.station_no, LocationRow.state == LocationState.PRESENT
+    wrong = session.scalar(select(func.count()).where(own, ~present))
+    oldest = session.scalar(select(func.min(LocationRow.verified_at)).where(own, present))
+    files = count_due(session, station.station_no, due_at(now, timedelta(days=days)))[0] if days else 0
     return {"proofs_due": files, "oldest_proof": instant(oldest), "files_wrong": wrong or 0}
 
 

@@ -213,7 +213,8 @@ def show(invocation: Invocation, record_id: str, as_json: bool) -> None:
         places = places_of(session, found.footage_id)
     row = _row(found, station.now()) | {"locations": [asdict(place) for place in places]}
     lines = [(label(name), value_words(name, value)) for name, value in row.items() if name != "locations"]
-    lines += [(_("file in the store"), f"{place.location} ({place.state})") for place in places if len(places) > 1]
+    if len(places) > 1:
+        lines += [(_("file in the store"), f"{p.station_no}: {p.location} ({p.state})") for p in places]
     print_summary(row, lines, as_json=as_json)
 
 

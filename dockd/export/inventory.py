@@ -134,7 +134,7 @@ def _query(since: datetime | None, after: int) -> Select[*tuple[Any, ...]]:
         )
         .join(FootageRow, FootageRow.id == RecordRow.footage_id)
         .join(VisitRow, VisitRow.id == RecordRow.visit_id)
-        .outerjoin(LocationRow, LocationRow.id == newest_location())
+        .outerjoin(LocationRow, LocationRow.id == newest_location(RecordRow.station_no))
         .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
         .outerjoin(ExceptionRow, ExceptionRow.id == RecordRow.exception_id)
         .where(RecordRow.id > after)

@@ -83,7 +83,7 @@ def build_view(
             shutil.rmtree(folder / rest, ignore_errors=True)
         try:
             recordings = links = 0
-            for row, places in _links(register, zone, language):
+            for row, places in _links(register, station_no, zone, language):
                 target = os.path.realpath(store / str(row.location))
                 links += sum(_link(folder / _BUILDING / place, target) for place in places)
                 recordings += 1
@@ -152,15 +152,17 @@ def _swap(folder: Path, language: Language) -> None:
 # --- which links ------------------------------------------------------------------------------------------
 
 
-def _links(register: Register, zone: ZoneInfo, language: Language) -> Iterator[tuple[Row[*tuple[Any, ...]], list[str]]]:
-    """Every stored recording with the places of its links."""
+def _links(
+    register: Register, station_no: str, zone: ZoneInfo, language: Language
+) -> Iterator[tuple[Row[*tuple[Any, ...]], list[str]]]:
+    """Every recording in the station's own store with the places of its links."""
     with register.read() as session:
         cases = {case.case_no: case for case in session.scalars(select(CaseRow))}
         protected = _protected(session, cases)
     after = 0
     while True:
         with register.read() as session:
-            rows = session.execute(_query(after)).all()
+            rows = session.execute(_query(station_no, after)).all()
             names = officer_names(session, {cert_no for row in rows for cert_no in row.officers})
         if not rows:
             return
@@ -183,7 +185,7 @@ def _places(tops: Mapping[str, Sequence[str]], file: str, language: Language) ->
             yield f"{FOLDERS[kind][language]}/{folder}/{file}"
 
 
-def _query(after: int) -> Any:
+def _query(station_no: str, after: int) -> Any:
     return (
         select(
             *(RecordRow.id, RecordRow.file_no, RecordRow.title, RecordRow.officers, RecordRow.case_no),
@@ -192,7 +194,7 @@ def _query(after: int) -> Any:
             LocationRow.path.label("location"),
         )
         .join(FootageRow, FootageRow.id == RecordRow.footage_id)
-        .join(LocationRow, LocationRow.id == newest_location())
+        .join(LocationRow, LocationRow.id == newest_location(station_no))
         .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
         .where(
             RecordRow.id > after, RecordRow.media_type.in_([media.value for media in MediaType if media.is_recording])

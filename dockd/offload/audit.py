@@ -38,7 +38,7 @@ def audit_store(station: Station, *, since: datetime | None = None, watch: Watch
     """
     reading = Reading(station, watch or Watch())
     with station.register.read() as session:
-        reading.watch.total(*holdings.count_footage(session, since))
+        reading.watch.total(*holdings.count_footage(session, station.station_no, since))
     for group in _groups(_pages(station, holdings.page_footage, since)):
         reading.keep_proofs([(holding, reading.examine(holding, Kind.FOOTAGE)) for holding in group])
     for kind, page in ((Kind.SIDECAR, holdings.page_sidecars), (Kind.LISTING, holdings.page_listings)):
@@ -70,7 +70,7 @@ def verify_due(station: Station, *, until: datetime | None = None, watch: Watch 
     begun = station.now()
     due = renewals.due_at(begun, timedelta(days=days))
     with station.register.read() as session:
-        left, size = renewals.count_due(session, due)
+        left, size = renewals.count_due(session, station.station_no, due)
     reading.watch.total(left, size)
     search = Search(reading)
     try:
@@ -95,7 +95,7 @@ def _pages(
     after = 0
     while True:
         with station.register.read() as session:
-            page = read_page(session, since, after=after, limit=_PAGE)
+            page = read_page(session, station.station_no, since, after=after, limit=_PAGE)
         if not page:
             return
         yield page
@@ -106,7 +106,7 @@ def _due_pages(station: Station, due: Due) -> Iterator[list[Holding]]:
     after = None
     while True:
         with station.register.read() as session:
-            page = renewals.due_locations(session, due, after=after, limit=_PAGE)
+            page = renewals.due_locations(session, station.station_no, due, after=after, limit=_PAGE)
         if not page:
             return
         yield page
@@ -136,7 +136,7 @@ def _audit_manifests(reading: Reading, since: datetime | None) -> None:
     after = 0
     while True:
         with reading.station.register.read() as session:
-            page = holdings.page_manifests(session, since, after=after, limit=_PAGE)
+            page = holdings.page_manifests(session, reading.station.station_no, since, after=after, limit=_PAGE)
         if not page:
             return
         _examine_manifests(reading, page)
@@ -153,13 +153,15 @@ def _examine_manifests(reading: Reading, manifests: Iterable[tuple[int, str]]) -
 
 def _settle_healed(session: Session, reading: Reading) -> None:
     """Alerts whose file was found as it should be are closed by that fact."""
-    standing = {alert.about for alert in alerts.list_alerts(session, open_only=True, kind="store_altered")}
+    station_no = reading.station.station_no
+    found = alerts.list_alerts(session, open_only=True, kind="store_altered", station_no=station_no)
+    standing = {alert.about for alert in found}
     elsewhere = {alerts.matter(about) for about in reading.elsewhere}
     healed = standing - {alerts.matter(fault.about) for fault in reading.faults}
     for about in sorted(about for about in healed if about.partition(":")[0] in _OWN):
         alerts.settle_alert(
             session,
-            station_no=reading.station.station_no,
+            station_no=station_no,
             kind="store_altered",
             about=about,
             note="stored again" if about in elsewhere else "found as registered",
@@ -199,7 +201,7 @@ def _look_beside(reading: Reading, search: Search, group: list[Holding]) -> None
     """Sidecars, papers of the visits whose turn it is, and folders of a group of footage."""
     with reading.station.register.read() as session:
         sidecars = renewals.sidecars_of(session, sorted({h.record_id for h in group if h.record_id is not None}))
-        visits = renewals.visits_beside(session, [holding.key for holding in group])
+        visits = renewals.visits_beside(session, reading.station.station_no, [holding.key for holding in group])
         manifests, listings = renewals.papers_of(session, visits)
     _examine_papers(reading, Kind.SIDECAR, sidecars)
     _examine_papers(reading, Kind.LISTING, [holdings.as_paper(listing) for listing in listings])

@@ -43,7 +43,14 @@ class Books:
 
     def stored_again(self, placed: Placed, known: KnownFootage) -> None:
         with self.station.register.write() as session:
-            transfers.add_location(session, placed, known, visit=self._visit(session), actor=self.station.actor)
+            transfers.add_location(
+                session,
+                placed,
+                known,
+                visit=self._visit(session),
+                device_no=self.device_no,
+                actor=self.station.actor,
+            )
 
     def already(self, proven: Proven, known: KnownFootage, reason: str) -> None:
         with self.station.register.write() as session:
@@ -73,6 +80,7 @@ class Books:
         with self.station.register.read() as session:
             return transfers.known_by_digest(
                 session,
+                station_no=self.station.station_no,
                 recorder_id=self.recorder_id,
                 card_instance=self.card_instance,
                 wanted=[(p.sha256, p.size) for p in proven],

@@ -148,7 +148,7 @@ class Reading:
         self._pace = Pace(rate).keep if rate else lambda count: None
         self._sealing = _keeps_modes(self.root)
         with station.register.read() as session:
-            standing = alerts.list_alerts(session, open_only=True, kind="store_altered")
+            standing = alerts.list_alerts(session, open_only=True, kind="store_altered", station_no=station.station_no)
         self.standing: dict[str, str] = {alert.about: str(alert.facts.get("location")) for alert in standing}
 
     # --- one file ---------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Reading:
         if rest:
             return f"line {len(lines) + 1} is not a line of a manifest"
         with self.station.register.read() as session:
-            known = holdings.digests_at(session, writable(said))
+            known = holdings.digests_at(session, self.station.station_no, writable(said))
             wanted = holdings.digests_of_visit(session, visit_id)
         for number, (location, digest) in enumerate(said.items(), 1):
             if known.get(location) != digest:

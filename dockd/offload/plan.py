@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CANNOT_LIST = "cannot_list"
     MISSING_IN_STORE = "missing_in_store"
     STORED_AGAIN = "stored_again"
+    OTHER_STATION = "other_station"
 
 
 @dataclass(frozen=True, slots=True)

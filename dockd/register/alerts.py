@@ -209,9 +209,13 @@ def open_alerts_of(session: Session, device_no: str) -> list[Alert]:
     return [_as_alert(row) for row in session.execute(query.order_by(AlertRow.id))]
 
 
-def list_alerts(session: Session, *, open_only: bool = False, kind: str | None = None) -> tuple[Alert, ...]:
-    """All alerts, or those of one kind, oldest first; ``open_only``: those that are not closed."""
+def list_alerts(
+    session: Session, *, open_only: bool = False, kind: str | None = None, station_no: str | None = None
+) -> tuple[Alert, ...]:
+    """All alerts, or those of one kind or station, oldest first; ``open_only``: those that are not closed."""
     query = _alerts().order_by(AlertRow.id)
+    if station_no is not None:
+        query = query.where(AlertRow.station_no == station_no)
     if kind is not None:
         query = query.where(AlertRow.kind == kind)
     if open_only:

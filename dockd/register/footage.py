@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dockd.nouns import FileOutcome, Hole, MediaType, Place, display_path
 from dockd.register.records import newest_location
-from dockd.register.tables import FootageRow, LocationRow, ObservationRow, RecordRow, SidecarRow, TransferRow
+from dockd.register.tables import FootageRow, LocationRow, ObservationRow, RecordRow, SidecarRow, TransferRow, VisitRow
 from dockd.register.transfers import UNSTEADY
 
 
@@ -53,11 +53,13 @@ def undescribed(session: Session, visit_id: int, *, limit: int) -> list[Footage]
             LocationRow.path,
             TransferRow.reason,
         )
+        .select_from(FootageRow)
         .join(ObservationRow, ObservationRow.id == FootageRow.observation_id)
         .outerjoin(TransferRow, TransferRow.observation_id == FootageRow.observation_id)
-        .join(LocationRow, LocationRow.footage_id == FootageRow.id)
+        .join(VisitRow, VisitRow.id == FootageRow.visit_id)
+        .join(LocationRow, LocationRow.id == newest_location(VisitRow.station_no))
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
-        .where(FootageRow.visit_id == visit_id, RecordRow.id.is_(None), LocationRow.id == newest_location())
+        .where(FootageRow.visit_id == visit_id, RecordRow.id.is_(None))
         .order_by(FootageRow.id)
         .limit(limit)
     )
@@ -120,7 +122,7 @@ def manifest_lines(session: Session, visit_id: int) -> list[tuple[str, str]]:
 def without_sidecar(session: Session, visit_id: int) -> list[int]:
     """Records of a visit's files whose present revision has no sidecar yet.
 
-    Records of earlier visits too: a file that was stored already may have revised them.
+    Records of earlier visits too, also of other stations': a file that was stored already may have revised them.
     """
     written = select(SidecarRow.id).where(
         SidecarRow.record_id == RecordRow.id, SidecarRow.revision == RecordRow.revision
@@ -136,6 +138,12 @@ def without_sidecar(session: Session, visit_id: int) -> list[int]:
         )
     )
     return sorted(session.scalars(union(own, seen_again)))
+
+
+def records_elsewhere(session: Session, record_ids: Sequence[int], station_no: str) -> list[int]:
+    """Those of a few records whose footage, and so their sidecars, lie in another station's store."""
+    where = (RecordRow.id.in_(record_ids), RecordRow.station_no != station_no)
+    return sorted(session.scalars(select(RecordRow.id).where(*where)))
 
 
 def without_own_sidecar(session: Session, record_ids: Sequence[int]) -> list[int]:

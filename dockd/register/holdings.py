@@ -54,27 +54,30 @@ class Renewed:
     via: VerifiedVia | None
 
 
-def count_footage(session: Session, since: datetime | None) -> tuple[int, int]:
-    """Number and bytes of the places to be read."""
+def count_footage(session: Session, station_no: str, since: datetime | None) -> tuple[int, int]:
+    """Number and bytes of the places of a station's store that are to be read."""
     files, size = session.execute(
         select(func.count(), func.coalesce(func.sum(FootageRow.size), 0))
         .select_from(LocationRow)
         .join(FootageRow, FootageRow.id == LocationRow.footage_id)
-        .where(_stored_since(since))
+        .where(LocationRow.station_no == station_no, _stored_since(since))
     ).one()
     return files, int(size)
 
 
-def page_footage(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
+def page_footage(session: Session, station_no: str, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
     """Places of footage after key ``after``, oldest first: about the order in which they lie on the disk."""
     rows = session.execute(
-        footage_places().where(LocationRow.id > after, _stored_since(since)).order_by(LocationRow.id).limit(limit)
+        footage_places(station_no)
+        .where(LocationRow.id > after, _stored_since(since))
+        .order_by(LocationRow.id)
+        .limit(limit)
     )
     return [as_holding(row) for row in rows]
 
 
-def footage_places() -> Select[*tuple[Any, ...]]:
-    """Every place of footage with what ``as_holding`` needs of it."""
+def footage_places(station_no: str) -> Select[*tuple[Any, ...]]:
+    """Every place of footage in a station's store with what ``as_holding`` needs of it."""
     return (
         select(
             LocationRow.id,
@@ -85,10 +88,11 @@ def footage_places() -> Select[*tuple[Any, ...]]:
             FootageRow.size,
             FootageRow.file_no,
             RecordRow.id.label("record_id"),
-            newest_location().label("newest"),
+            newest_location(station_no).label("newest"),
         )
         .join(FootageRow, FootageRow.id == LocationRow.footage_id)
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
+        .where(LocationRow.station_no == station_no)
     )
 
 
@@ -110,19 +114,27 @@ def _stored_since(since: datetime | None) -> ColumnElement[bool]:
     return true() if since is None else LocationRow.stored_at >= since
 
 
-def page_sidecars(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
-    """Sidecars after key ``after``."""
+def page_sidecars(
+    session: Session, station_no: str, since: datetime | None, *, after: int, limit: int
+) -> list[Holding]:
+    """Sidecars after key ``after`` in a station's store."""
     rows = session.execute(
         select(SidecarRow, RecordRow.file_no)
         .join(RecordRow, RecordRow.id == SidecarRow.record_id)
-        .where(SidecarRow.id > after, true() if since is None else SidecarRow.written_at >= since)
+        .where(
+            SidecarRow.id > after,
+            RecordRow.station_no == station_no,
+            true() if since is None else SidecarRow.written_at >= since,
+        )
         .order_by(SidecarRow.id)
         .limit(limit)
     )
     return [Holding(s.id, s.path, s.sha256, None, s.record_id, file_no) for s, file_no in rows]
 
 
-def page_listings(session: Session, since: datetime | None, *, after: int, limit: int) -> list[Holding]:
+def page_listings(
+    session: Session, station_no: str, since: datetime | None, *, after: int, limit: int
+) -> list[Holding]:
     """Visits' listings after visit ``after``; fewer than ``limit``, but never none while there are more."""
     key = after
     while True:
@@ -131,6 +143,7 @@ def page_listings(session: Session, since: datetime | None, *, after: int, limit
                 select(VisitRow.id)
                 .where(
                     VisitRow.id > key,
+                    VisitRow.station_no == station_no,
                     VisitRow.state.in_((VisitState.ENDED, VisitState.HELD)),
                     true() if since is None else VisitRow.ended_at >= since,
                 )
@@ -150,12 +163,15 @@ def as_paper(file: ListingFile) -> Holding:
     return Holding(file.visit_id, file.path, file.sha256, None, None, None)
 
 
-def page_manifests(session: Session, since: datetime | None, *, after: int, limit: int) -> list[tuple[int, str]]:
+def page_manifests(
+    session: Session, station_no: str, since: datetime | None, *, after: int, limit: int
+) -> list[tuple[int, str]]:
     """(visit number, path) of manifests after visit ``after``."""
     rows = session.execute(
         select(VisitRow.id, VisitRow.manifest)
         .where(
             VisitRow.id > after,
+            VisitRow.station_no == station_no,
             VisitRow.manifest.is_not(None),
             true() if since is None else VisitRow.ended_at >= since,
         )
@@ -177,14 +193,14 @@ def digests_of_visit(session: Session, visit_id: int) -> set[str]:
     )
 
 
-def digests_at(session: Session, paths: Iterable[str]) -> dict[str, str]:
-    """SHA-256 by place, for the places that the register knows."""
+def digests_at(session: Session, station_no: str, paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 by place, for the places that the register knows in a station's store."""
     found: dict[str, str] = {}
     for some in chunks(paths):
         rows = session.execute(
             select(LocationRow.path, FootageRow.sha256)
             .join(FootageRow, FootageRow.id == LocationRow.footage_id)
-            .where(LocationRow.path.in_(some))
+            .where(LocationRow.path.in_(some), LocationRow.station_no == station_no)
         )
         found.update((row.path, row.sha256) for row in rows)
     return found

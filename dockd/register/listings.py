@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dockd.register.records import newest_location
@@ -114,9 +114,11 @@ def read_listing(
 def _entries(session: Session, visit_id: int) -> tuple[Seen, ...]:
     rows = session.execute(
         select(ObservationRow, TransferRow, RecordRow.id.label("record_id"), LocationRow.path.label("location"))
+        .select_from(ObservationRow)
         .outerjoin(TransferRow, TransferRow.observation_id == ObservationRow.id)
         .outerjoin(FootageRow, FootageRow.file_no == TransferRow.file_no)
-        .outerjoin(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest_location()))
+        .join(VisitRow, VisitRow.id == ObservationRow.visit_id)
+        .outerjoin(LocationRow, LocationRow.id == newest_location(VisitRow.station_no))
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
         .where(ObservationRow.visit_id == visit_id)
         .order_by(ObservationRow.seq)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, delete, exists, func, select, text
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from dockd.errors import UnknownNumber
 from dockd.law.completeness import tags_complete
@@ -590,14 +590,15 @@ def _records() -> Select[*tuple[Any, ...]]:
         .join(FootageRow, FootageRow.id == RecordRow.footage_id)
         .join(VisitRow, VisitRow.id == RecordRow.visit_id)
         .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
-        .outerjoin(LocationRow, LocationRow.id == newest_location())
+        .outerjoin(LocationRow, LocationRow.id == newest_location(RecordRow.station_no))
     )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAt:
-    """One place of footage in the store: whether it was right when it was last looked at, and when that was proven."""
+    """One place of footage in a station's store: whether it was right when it was last looked at, and when proven."""
 
+    station_no: str
     location: str
     state: str
     stored_at: datetime
@@ -605,21 +606,25 @@ class StoredAt:
 
 
 def places_of(session: Session, footage_id: int) -> tuple[StoredAt, ...]:
-    """Every place of one file, the newest first: a file that was missing or altered was stored again elsewhere."""
+    """Every place of one file, the newest first.
+
+    A file that was missing or altered was stored again elsewhere; another station may have stored it, too.
+    """
     rows = session.scalars(
         select(LocationRow).where(LocationRow.footage_id == footage_id).order_by(LocationRow.id.desc())
     )
-    return tuple(StoredAt(row.path, row.state, row.stored_at, row.verified_at) for row in rows)
+    return tuple(StoredAt(row.station_no, row.path, row.state, row.stored_at, row.verified_at) for row in rows)
 
 
-def newest_location() -> ScalarSelect[int | None]:
-    """The id of the place where the footage of a query's row lies now (it may have been stored again)."""
-    return (
-        select(func.max(LocationRow.id))
-        .where(LocationRow.footage_id == FootageRow.id)
-        .correlate(FootageRow)
-        .scalar_subquery()
-    )
+def newest_location(station_no: str | InstrumentedAttribute[str]) -> ScalarSelect[int | None]:
+    """The id of the place where the footage of a query's row lies now in the store of a station.
+
+    It may have been stored there again. ``station_no`` is a column of the query's row, or said.
+    """
+    # An alias: the query's own join names a place, too.
+    place = aliased(LocationRow)
+    query = select(func.max(place.id)).where(place.footage_id == FootageRow.id, place.station_no == station_no)
+    return query.correlate_except(place).scalar_subquery()
 
 
 def _read(session: Session, query: Select[*tuple[Any, ...]]) -> tuple[Record, ...]:

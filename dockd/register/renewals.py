@@ -62,29 +62,31 @@ def due_at(now: datetime, period: timedelta) -> Due:
     return Due(tuple(now - period + step * (share + 1) for share in range(SHARES)), now + timedelta(days=1))
 
 
-def count_due(session: Session, due: Due) -> tuple[int, int]:
-    """Number and bytes of the places that are due."""
+def count_due(session: Session, station_no: str, due: Due) -> tuple[int, int]:
+    """Number and bytes of the places of a station's store that are due."""
     found = [
         session.execute(
             select(func.count(), func.coalesce(func.sum(FootageRow.size), 0))
             .select_from(LocationRow)
             .join(FootageRow, FootageRow.id == LocationRow.footage_id)
-            .where(condition, _is_wanted())
+            .where(LocationRow.station_no == station_no, condition, _is_wanted(station_no))
         ).one()
         for condition in (_is_old(due), LocationRow.verified_at > due.future)
     ]
     return sum(files for files, _ in found), sum(int(size) for _, size in found)
 
 
-def due_locations(session: Session, due: Due, *, after: tuple[datetime, int] | None, limit: int) -> list[Holding]:
+def due_locations(
+    session: Session, station_no: str, due: Due, *, after: tuple[datetime, int] | None, limit: int
+) -> list[Holding]:
     """Places whose proof is due, the oldest proof first; ``after`` is (proof, key) of the last one that was seen.
 
-    Read from the index on ``verified_at``: what was proven lately is not touched, however much it is.
+    Read from the index on station and ``verified_at``: what was proven lately is not touched, however much it is.
     """
     for condition in (_is_old(due), LocationRow.verified_at > due.future):
         rows = session.execute(
-            footage_places()
-            .where(condition, _is_wanted(), _follows(after))
+            footage_places(station_no)
+            .where(condition, _is_wanted(station_no), _follows(after))
             .order_by(LocationRow.verified_at, LocationRow.id)
             .limit(limit)
         ).all()
@@ -99,9 +101,9 @@ def _is_old(due: Due) -> ColumnElement[bool]:
     return and_(LocationRow.verified_at <= due.latest, LocationRow.verified_at <= cutoff)
 
 
-def _is_wanted() -> ColumnElement[bool]:
+def _is_wanted(station_no: str) -> ColumnElement[bool]:
     """Not what is known to be wrong and was stored again elsewhere: the proof of that footage lies there."""
-    return or_(LocationRow.state == LocationState.PRESENT, LocationRow.id == newest_location())
+    return or_(LocationRow.state == LocationState.PRESENT, LocationRow.id == newest_location(station_no))
 
 
 def _follows(after: tuple[datetime, int] | None) -> ColumnElement[bool]:
@@ -143,19 +145,24 @@ def sidecars_of(session: Session, record_ids: Iterable[int]) -> list[Holding]:
     return found
 
 
-def visits_beside(session: Session, keys: Sequence[int]) -> list[int]:
-    """Ended visits whose papers are looked at with the places ``keys``, so that each visit's turn comes once a period.
+def visits_beside(session: Session, station_no: str, keys: Sequence[int]) -> list[int]:
+    """Ended visits of a station whose papers are looked at with the places ``keys``.
 
-    A visit goes with its first footage; one that stored nothing, with the visit before it that did.
+    Each visit's turn comes once a period. A visit goes with its first footage; one that stored nothing,
+    with the visit before it that did.
     """
-    one, other, third = aliased(FootageRow), aliased(FootageRow), aliased(FootageRow)
+    one, other, visit = aliased(FootageRow), aliased(FootageRow), aliased(VisitRow)
     first = select(func.min(one.id)).where(one.visit_id == FootageRow.visit_id).correlate(FootageRow).scalar_subquery()
-    later = select(func.min(other.visit_id)).where(other.visit_id > FootageRow.visit_id).correlate(FootageRow)
-    earlier = select(third.id).where(third.visit_id < FootageRow.visit_id).correlate(FootageRow).exists()
+    stored = select(other.id).where(other.visit_id == visit.id).correlate(visit).exists()
+    near = select(visit.id).where(visit.station_no == station_no, stored).correlate(FootageRow)
+    # Walked by the key: the next visit is near, however many there are.
+    later = near.where(visit.id > FootageRow.visit_id).order_by(visit.id).limit(1)
+    earlier = near.where(visit.id < FootageRow.visit_id).exists()
     spans = session.execute(
         select(FootageRow.visit_id, later.scalar_subquery().label("until"), earlier.label("is_later"))
         .join(LocationRow, LocationRow.footage_id == FootageRow.id)
-        .where(LocationRow.id.in_(keys), FootageRow.id == first)
+        .join(VisitRow, VisitRow.id == FootageRow.visit_id)
+        .where(LocationRow.id.in_(keys), FootageRow.id == first, VisitRow.station_no == station_no)
     ).all()
     found: set[int] = set()
     for visit_id, until, is_later in spans:
@@ -164,6 +171,7 @@ def visits_beside(session: Session, keys: Sequence[int]) -> list[int]:
                 select(VisitRow.id).where(
                     VisitRow.id >= (visit_id if is_later else 0),
                     true() if until is None else VisitRow.id < until,
+                    VisitRow.station_no == station_no,
                     VisitRow.state == VisitState.ENDED,
                 )
             )

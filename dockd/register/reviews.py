@@ -212,9 +212,9 @@ def end_review(session: Session, review: Review, *, station_no: str, at: datetim
 
 
 def _recordings(concerned: Concerned, station_no: str) -> Select[int]:
-    return select(RecordRow.id).where(
-        RecordRow.station_no == station_no, RecordRow.media_type.in_(RECORDINGS), _condition(concerned)
-    )
+    # One that is named may be a log, too: there is nothing to judge, but a sidecar may be due.
+    judged = true() if concerned.record_id is not None else RecordRow.media_type.in_(RECORDINGS)
+    return select(RecordRow.id).where(RecordRow.station_no == station_no, judged, _condition(concerned))
 
 
 def _condition(concerned: Concerned) -> ColumnElement[bool]:

@@ -39,7 +39,7 @@ from dockd.locale import _
 from dockd.register import disk
 from dockd.register.trouble import Place, trouble_of
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this code reads and writes: alembic's head, said here so that opening needs no alembic."""
 
 WAIT_S = 30.0

@@ -487,11 +487,15 @@ class FootageRow(Table):
 
 
 class LocationRow(Table):
-    """Where footage lies in the store and when that copy was last proven."""
+    """Where footage lies in the store of a station and when that copy was last proven.
+
+    Only that station can look at it: where a register is shared, every question names whose store is meant.
+    """
 
     __tablename__ = "location"
-    __table_args__ = (one_of("state", LocationState), Index(None, "verified_at"))
+    __table_args__ = (one_of("state", LocationState), Index(None, "station_no", "verified_at"))
     id: Mapped[int] = mapped_column(Key, primary_key=True)
+    station_no: Mapped[str] = mapped_column(String(64))
     footage_id: Mapped[int] = mapped_column(ForeignKey("footage.id"), index=True)
     path: Mapped[str] = mapped_column(String(512), unique=True)
     state: Mapped[str] = mapped_column(String(16), default=LocationState.PRESENT.value)
@@ -501,6 +505,8 @@ class LocationRow(Table):
 
 
 class SidecarRow(Table):
+    """A sidecar in the store of the record's station."""
+
     __tablename__ = "sidecar"
     __table_args__ = (UniqueConstraint("record_id", "revision"),)
     id: Mapped[int] = mapped_column(Key, primary_key=True)

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from dockd.nouns import Entry, FileOutcome, Hole, MediaType, Place, VerifiedVia
 from dockd.register import ledger
+from dockd.register.records import newest_location
 from dockd.register.tables import (
     FootageRow,
     JournalRow,
@@ -49,7 +50,10 @@ def storable_ns(mtime_ns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class KnownFootage:
-    """Stored footage that a file on a card may turn out to be. ``damaged``: the card may have more to give."""
+    """Stored footage that a file on a card may turn out to be. ``damaged``: the card may have more to give.
+
+    ``location`` is empty where only another station has it: nobody here can look whether it is there.
+    """
 
     footage_id: int
     path: bytes
@@ -137,15 +141,16 @@ class Placed:
 
 
 def known_on_card(
-    session: Session, *, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
+    session: Session, *, station_no: str, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
 ) -> dict[bytes, KnownFootage]:
-    """Footage stored from these paths of this card and recorder; the newest where there are several."""
+    """Footage stored here from these paths of this card and recorder; the newest where there are several."""
     found: dict[bytes, KnownFootage] = {}
     for start in range(0, len(paths), _BATCH):
         keys = [path_key(p) for p in paths[start : start + _BATCH]]
         rows = session.execute(
-            _known()
+            _known(station_no)
             .where(
+                LocationRow.id.is_not(None),
                 FootageRow.card_instance == card_instance,
                 FootageRow.path_hash.in_(keys),
                 FootageRow.recorder_id.is_not_distinct_from(recorder_id),
@@ -157,9 +162,9 @@ def known_on_card(
 
 
 def known_by_reading(
-    session: Session, *, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
+    session: Session, *, station_no: str, card_instance: str, recorder_id: int | None, paths: Sequence[bytes]
 ) -> dict[bytes, KnownFootage]:
-    """Footage that these paths of this card turned out to be when they were read whole; the newest reading of each.
+    """Footage stored here that these paths of this card were found to be when they were read whole; the newest reading.
 
     A renamed copy, a copied card or a file whose time alone changed has no footage of its own. Path,
     size and mtime are those of the reading, so that it need not be done again.
@@ -168,7 +173,7 @@ def known_by_reading(
     for start in range(0, len(paths), _BATCH):
         keys = [path_key(p) for p in paths[start : start + _BATCH]]
         rows = session.execute(
-            _known()
+            _known(station_no)
             .join(TransferRow, TransferRow.file_no == FootageRow.file_no)
             .join(ObservationRow, ObservationRow.id == TransferRow.observation_id)
             .join(VisitRow, VisitRow.id == ObservationRow.visit_id)
@@ -178,6 +183,7 @@ def known_by_reading(
                 ObservationRow.mtime_ns.label("seen_mtime_ns"),
             )
             .where(
+                LocationRow.id.is_not(None),
                 ObservationRow.card_instance == card_instance,
                 ObservationRow.path_hash.in_(keys),
                 TransferRow.reason.in_(_READ_WHOLE),
@@ -192,13 +198,18 @@ def known_by_reading(
     return found
 
 
-_READ_WHOLE = ("same_bytes", "important_mark", "stored_again")
+_READ_WHOLE = ("same_bytes", "important_mark", "stored_again", "other_station")
 
 
 def known_by_digest(
-    session: Session, *, recorder_id: int | None, card_instance: str, wanted: Sequence[tuple[str, int]]
+    session: Session,
+    *,
+    station_no: str,
+    recorder_id: int | None,
+    card_instance: str,
+    wanted: Sequence[tuple[str, int]],
 ) -> dict[str, list[KnownFootage]]:
-    """Footage of this recorder with one of these (digest, size), by digest, oldest first.
+    """Footage of this recorder with one of these (digest, size), wherever it is stored, by digest, oldest first.
 
     Of an unidentified recorder only what came from the same card counts: nobody equals nobody.
     """
@@ -209,7 +220,7 @@ def known_by_digest(
     found: dict[str, list[KnownFootage]] = {}
     for start in range(0, len(wanted), _BATCH):
         rows = session.execute(
-            _known()
+            _known(station_no)
             .where(
                 FootageRow.sha256.in_([digest for digest, _ in wanted[start : start + _BATCH]]),
                 whose,
@@ -222,13 +233,7 @@ def known_by_digest(
     return found
 
 
-def _known() -> Select[*tuple[Any, ...]]:
-    newest = (
-        select(func.max(LocationRow.id))
-        .where(LocationRow.footage_id == FootageRow.id)
-        .correlate(FootageRow)
-        .scalar_subquery()
-    )
+def _known(station_no: str) -> Select[*tuple[Any, ...]]:
     origin = aliased(TransferRow)
     return (
         select(
@@ -245,7 +250,8 @@ def _known() -> Select[*tuple[Any, ...]]:
             RecordRow.id.label("record_id"),
             origin.outcome.label("first_outcome"),
         )
-        .join(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest))
+        .select_from(FootageRow)
+        .outerjoin(LocationRow, LocationRow.id == newest_location(station_no))
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
         .outerjoin(origin, origin.observation_id == FootageRow.observation_id)
     )
@@ -259,23 +265,24 @@ def _as_known(row: Row[*tuple[Any, ...]]) -> KnownFootage:
         mtime_ns=row.mtime_ns,
         sha256=row.sha256,
         file_no=row.file_no,
-        location=row.location,
+        location=row.location or "",
         record_id=row.record_id,
         recorder_id=row.recorder_id,
         card_instance=row.card_instance,
-        state=LocationState(row.location_state),
+        state=LocationState(row.location_state or LocationState.MISSING),
         damaged=row.first_outcome == FileOutcome.STORED_DAMAGED,
     )
 
 
-def held_temps(session: Session, *, card_instance: str) -> list[HeldTemp]:
-    """Temps of this card's ended visits, with their journals, oldest first. Few at any time (partial index)."""
+def held_temps(session: Session, *, station_no: str, card_instance: str) -> list[HeldTemp]:
+    """Temps of this card's ended visits at this station, with their journals, oldest first. Few (partial index)."""
     rows = session.execute(
         _transfers()
         .where(
             TransferRow.state == TransferState.COPYING,
             ObservationRow.card_instance == card_instance,
             VisitRow.state == VisitState.ENDED,
+            VisitRow.station_no == station_no,
         )
         .order_by(TransferRow.observation_id)
     ).all()
@@ -516,6 +523,7 @@ def mark_stored(
         insert(LocationRow),
         [
             {
+                "station_no": visit.station_no,
                 "footage_id": footage_id,
                 "path": p.final,
                 "state": "present",
@@ -624,15 +632,23 @@ def note_lost(
     return place.id
 
 
-def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, actor: str) -> None:
+def add_location(
+    session: Session, placed: Placed, known: KnownFootage, *, visit: VisitRow, device_no: str | None, actor: str
+) -> None:
     """A stored file that is missing from the store or altered was copied anew: a further place of the same footage.
 
     ``known.state`` is what was found in its old place (which may be whole again since: that is not proven).
+    What only another station has stored has its first place here; the other's is not touched.
     """
     lost = LocationState.ALTERED if known.state is LocationState.ALTERED else LocationState.MISSING
-    session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state=lost.value))
+    kind, reason, why = "footage.stored_again", "stored_again", {lost.value: known.location}
+    if not known.location:
+        kind, reason, why = "footage.stored_here_too", "other_station", {}
+    else:
+        session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state=lost.value))
     session.add(
         LocationRow(
+            station_no=visit.station_no,
             footage_id=known.footage_id,
             path=placed.final,
             stored_at=placed.at,
@@ -647,7 +663,7 @@ def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit
         .values(
             state=TransferState.STORED,
             outcome=FileOutcome.STORED,
-            reason="stored_again",
+            reason=reason,
             temp=None,
             file_no=known.file_no,
         )
@@ -655,13 +671,13 @@ def add_location(session: Session, placed: Placed, known: KnownFootage, *, visit
     ledger.append(
         session,
         station_no=visit.station_no,
-        kind="footage.stored_again",
+        kind=kind,
         subject=f"footage:{known.file_no}",
         at=placed.at,
         actor=actor,
         data=_told(placed, visit)
         | _seen(session, [placed])[placed.proven.observation_id]
-        | {"footage_id": known.footage_id, lost.value: known.location},
+        | {"footage_id": known.footage_id, "device_no": device_no, **why},
     )
 
 

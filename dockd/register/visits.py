@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from dockd.nouns import CardIdentity, FileOutcome, Rung, Source, VisitOutcome, is_utf8, path_text
 from dockd.register import ledger
+from dockd.register.records import newest_location
 from dockd.register.tables import (
     AlertRow,
     BayRow,
@@ -254,12 +255,6 @@ def _summary(visit: VisitRow, device_no: str | None, zone: ZoneInfo) -> dict[str
 
 
 def _files(session: Session, visit_id: int) -> list[dict[str, Any]]:
-    newest = (
-        select(func.max(LocationRow.id))
-        .where(LocationRow.footage_id == FootageRow.id)
-        .correlate(FootageRow)
-        .scalar_subquery()
-    )
     rows = session.execute(
         select(
             ObservationRow.path,
@@ -273,9 +268,11 @@ def _files(session: Session, visit_id: int) -> list[dict[str, Any]]:
             RecordRow.id.label("record_id"),
             LocationRow.path.label("location"),
         )
+        .select_from(ObservationRow)
         .join(TransferRow, TransferRow.observation_id == ObservationRow.id)
         .outerjoin(FootageRow, FootageRow.file_no == TransferRow.file_no)
-        .outerjoin(LocationRow, and_(LocationRow.footage_id == FootageRow.id, LocationRow.id == newest))
+        .join(VisitRow, VisitRow.id == ObservationRow.visit_id)
+        .outerjoin(LocationRow, LocationRow.id == newest_location(VisitRow.station_no))
         .outerjoin(RecordRow, RecordRow.footage_id == FootageRow.id)
         .where(ObservationRow.visit_id == visit_id)
         .order_by(ObservationRow.seq)

@@ -198,6 +198,7 @@ def _alarm_stored_again(session: Session, station: Station, visited: Visited) ->
             TransferRow.visit_id == visited.visit_id,
             TransferRow.reason == "stored_again",
             LocationRow.state != LocationState.PRESENT,
+            LocationRow.station_no == station.station_no,
         )
         .order_by(LocationRow.id)
     ).all()

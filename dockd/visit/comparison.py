@@ -102,12 +102,12 @@ def listing_reader(root: str, found: Findings) -> Callable[[int, str, str], Visi
     return read
 
 
-def compare_store(session: Session, root: str, found: Findings) -> None:
+def compare_store(session: Session, station_no: str, root: str, found: Findings) -> None:
     """Adds to ``found`` where store and register differ. Raises StoreError where the store cannot be listed."""
     _find_unregistered(session, root, found)
-    _compare_footage(session, root, found)
+    _compare_footage(session, station_no, root, found)
     _compare_sidecars(session, root, found)
-    _look_for_manifests(session, root, found)
+    _look_for_manifests(session, station_no, root, found)
 
 
 # --- what nobody registered -------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ def _place_of(path: str) -> tuple[date, str] | None:
 # --- what is registered ----------------------------------------------------------------------------------
 
 
-def _compare_footage(session: Session, root: str, found: Findings) -> None:
+def _compare_footage(session: Session, station_no: str, root: str, found: Findings) -> None:
     after = 0
-    while page := holdings.page_footage(session, None, after=after, limit=_PAGE):
+    while page := holdings.page_footage(session, station_no, None, after=after, limit=_PAGE):
         for holding in page:
             if holding.state is LocationState.PRESENT and not holding.replaced:
                 _compare_length(root, holding.path, holding.size, found)
@@ -255,9 +255,9 @@ def _read(root: str, path: str, sha256: str, found: Findings, *, largest: int | 
     return data
 
 
-def _look_for_manifests(session: Session, root: str, found: Findings) -> None:
+def _look_for_manifests(session: Session, station_no: str, root: str, found: Findings) -> None:
     after = 0
-    while page := holdings.page_manifests(session, None, after=after, limit=_PAGE):
+    while page := holdings.page_manifests(session, station_no, None, after=after, limit=_PAGE):
         for _visit_id, path in page:
             _compare_length(root, path, None, found)
         after = page[-1][0]

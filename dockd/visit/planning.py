@@ -75,13 +75,21 @@ def _remember(card: Card, sight: Sight, station: Station, numbers: Numbers) -> M
     entries = [e for e in sight.listing.entries if e.type is EntryType.FILE]
     with station.register.read() as session:
         known = transfers.known_on_card(
-            session, card_instance=instance, recorder_id=numbers.recorder_id, paths=[e.path for e in entries]
+            session,
+            station_no=station.station_no,
+            card_instance=instance,
+            recorder_id=numbers.recorder_id,
+            paths=[e.path for e in entries],
         )
         others = [e.path for e in entries if not _agrees(e, known.get(e.path))]
         known |= transfers.known_by_reading(
-            session, card_instance=instance, recorder_id=numbers.recorder_id, paths=others
+            session,
+            station_no=station.station_no,
+            card_instance=instance,
+            recorder_id=numbers.recorder_id,
+            paths=others,
         )
-        held = transfers.held_temps(session, card_instance=instance)
+        held = transfers.held_temps(session, station_no=station.station_no, card_instance=instance)
     waiting = {h.path: h for h in held if h.recorder_id == numbers.recorder_id and _is_file(store, h.temp)}
     places = {path: look_for(store, footage) for path, footage in known.items()}
     return Memory(known, places, waiting, held)

@@ -84,7 +84,7 @@ def rebuild_register(
                     read_listing=listing_reader(root, found),
                     on_lines=on_lines,
                 )
-            compare_store(making.session, root, found)
+            compare_store(making.session, station_no, root, found)
             enter_lost_visits(making.session, settings, found, now=now, actor=actor)
             done = Rebuilt(
                 replayed=replayed,

@@ -15,10 +15,10 @@ from dockd.footage.sidecar import SidecarValues, parse_sidecar, render_sidecar, 
 from dockd.nouns import Officer
 from dockd.offload.durable import blaming_store
 from dockd.register import ledger, officers, recorders, records
-from dockd.register.footage import holes_of, other_paths, without_own_sidecar
+from dockd.register.footage import holes_of, other_paths, records_elsewhere, without_own_sidecar
 from dockd.register.ledger import Line
 from dockd.register.records import Record
-from dockd.register.reviews import take_turn
+from dockd.register.reviews import Concerned, ask_review, take_turn
 from dockd.register.station import Station
 from dockd.register.tables import SidecarRow
 from dockd.register.values import chunks
@@ -27,7 +27,7 @@ _BATCH = 64
 
 
 def write_sidecars(station: Station, record_ids: Sequence[int], *, check: Callable[[], None]) -> None:
-    """Each record's present revision has its sidecar when this returns.
+    """Each record's present revision has its sidecar when this returns; another station is asked to write its own.
 
     Done again after a crash it writes the same bytes. Raises StoreError; ``check`` raises when
     this process may not write any more.
@@ -47,6 +47,11 @@ def write_lacking(station: Station, record_ids: Sequence[int]) -> None:
 
 def _write_batch(station: Station, record_ids: Sequence[int], check: Callable[[], None]) -> None:
     with station.register.read() as session:
+        others = records_elsewhere(session, record_ids, station.station_no)
+    if others:
+        _ask_others(station, others)
+        record_ids = [number for number in record_ids if number not in set(others)]
+    with station.register.read() as session:
         found = [records.find_record(session, record_id) for record_id in record_ids]
         values = [(r, values_of(session, r)) for r in found if r and r.location]
     rows: list[dict[str, Any]] = []
@@ -64,6 +69,19 @@ def _write_batch(station: Station, record_ids: Sequence[int], check: Callable[[]
             }
         )
     _keep(station, rows)
+
+
+def _ask_others(station: Station, record_ids: Sequence[int]) -> None:
+    """What a person or a card said here of another station's recordings: that one judges and writes them down."""
+    with station.register.write() as session:
+        ask_review(
+            session,
+            [Concerned(record_id=number) for number in record_ids],
+            why="sidecar",
+            station_no=station.station_no,
+            at=station.now(),
+            actor=station.actor,
+        )
 
 
 def _write(path: Path, said: SidecarValues) -> str:

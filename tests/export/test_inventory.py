@@ -207,7 +207,7 @@ def test_footage_that_was_stored_again_is_one_row_at_its_new_place(register: Reg
         footage_id = session.query(FootageRow.id).scalar()
         session.query(LocationRow).update({"state": "missing"})
         again = {"stored_at": AT, "verified_at": AT, "verified_via": "o_direct"}
-        session.add(LocationRow(footage_id=footage_id, path="footage/again.mp4", **again))
+        session.add(LocationRow(station_no="S1", footage_id=footage_id, path="footage/again.mp4", **again))
     (row,) = rows()
     assert row["location"] == "footage/again.mp4"
 

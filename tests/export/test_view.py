@@ -79,6 +79,12 @@ def test_a_link_leads_to_the_stored_file(shelf: Shelf, tmp_path: Path) -> None:
     assert found == {b"one", b"two", b"three"}
 
 
+def test_what_lies_in_another_stations_store_is_not_linked(shelf: Shelf, tmp_path: Path) -> None:
+    other = Shelf(shelf.register, station_no="S2", numbers=shelf.numbers)
+    other.record(other.visit(), b"5.MP4", b"five")
+    assert build(shelf, tmp_path / "view").recordings == 3
+
+
 def test_a_record_that_is_protected_hides_the_parties_of_its_case(shelf: Shelf, tmp_path: Path) -> None:
     with shelf.register.write() as session:
         revise_record(session, 1, {"confidentiality": "秘密"}, actor="person:x", why="tagged", at=AT)

@@ -228,7 +228,7 @@ def test_footage_that_was_stored_again_is_not_missed_at_its_old_place(station: S
         old.state = "missing"
         place = str(again.relative_to(station.store))
         proof = {"stored_at": old.stored_at, "verified_at": old.verified_at, "verified_via": "o_direct"}
-        session.add(LocationRow(footage_id=old.footage_id, path=place, **proof))
+        session.add(LocationRow(station_no="S1", footage_id=old.footage_id, path=place, **proof))
     assert audit_store(station).faults == ()
 
 

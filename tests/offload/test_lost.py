@@ -159,7 +159,11 @@ def test_a_visit_that_was_cut_short_makes_the_same_papers_although_a_file_was_lo
 def test_a_store_that_is_not_mounted_has_lost_nothing(dock: Dock, lost: Path) -> None:
     with dock.station.register.read() as session:
         (known, _) = transfers.known_on_card(
-            session, card_instance=_instance(dock), recorder_id=1, paths=[b"A.dat", b"B.dat"]
+            session,
+            station_no=dock.station.station_no,
+            card_instance=_instance(dock),
+            recorder_id=1,
+            paths=[b"A.dat", b"B.dat"],
         ).values()
     empty = dock.store.parent / "not mounted"
     empty.mkdir()

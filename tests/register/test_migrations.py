@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from shelf import AT, Shelf
+from sqlalchemy import Connection, create_engine, select, text, update
 
 from dockd.register import migrations
-from dockd.register.session import HEAD, Register, create_register
-from dockd.register.tables import Table
+from dockd.register.session import HEAD, Register, create_register, migrate_register, open_register
+from dockd.register.tables import FootageRow, LocationRow, Table, TransferRow
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,41 @@ def test_sqlite_tables_are_word_for_word_those_of_the_code(sqlite_template: Path
     finally:
         migrated.close()
     assert made == wanted
+
+
+def test_places_that_had_no_station_have_that_of_the_visit_that_stored_them_there(
+    register: Register, register_url: str
+) -> None:
+    """0002. What was stored again may lie in another station's store than what was stored first."""
+    numbers = count(1)
+    first, second = (Shelf(register, station_no=number, numbers=numbers) for number in ("S1", "S2"))
+    lost, kept = first.footage(first.visit(), data=b"one"), second.footage(second.visit(), data=b"two")
+    again = second.footage(second.visit(), data=b"one, copied again")
+    with register.write() as session:
+        session.execute(update(LocationRow).where(LocationRow.footage_id == again).values(footage_id=lost))
+        place = select(LocationRow.path).order_by(LocationRow.id.desc()).limit(1).scalar_subquery()
+        file_no = select(FootageRow.file_no).where(FootageRow.id == lost).scalar_subquery()
+        session.execute(
+            update(TransferRow).where(TransferRow.final == place).values(reason="stored_again", file_no=file_no)
+        )
+        for statement in (
+            "DROP INDEX ix_location_station_no_verified_at",
+            "ALTER TABLE location DROP COLUMN station_no",
+            "CREATE INDEX ix_location_verified_at ON location (verified_at)",
+            "UPDATE alembic_version SET version_num = '0001'",
+        ):
+            session.execute(text(statement))
+    register.close()
+    migrate_register(register_url, now=AT)
+    upgraded = open_register(register_url)
+    try:
+        with upgraded.read() as session:
+            found = session.execute(select(LocationRow.footage_id, LocationRow.station_no).order_by(LocationRow.id))
+            assert [tuple(row) for row in found] == [(lost, "S1"), (kept, "S2"), (lost, "S2")]
+            context = MigrationContext.configure(session.connection(), opts={"compare_server_default": True})
+            assert compare_metadata(context, Table.metadata) == []
+    finally:
+        upgraded.close()
 
 
 def _statements(connection: Any) -> dict[str, set[str]]:

@@ -36,7 +36,7 @@ from dockd.errors import (
     StationExists,
     StoreError,
 )
-from dockd.register.session import Register, check_integrity, create_register, migrate_register, open_register
+from dockd.register.session import HEAD, Register, check_integrity, create_register, migrate_register, open_register
 from dockd.register.tables import BayRow, CustodyRow, LedgerHeadRow, OfficerRow
 from dockd.register.trouble import Place, trouble_of
 
@@ -442,7 +442,7 @@ def test_an_older_register_is_named_backed_up_and_upgraded(sqlite_file: Path) ->
     with pytest.raises(RegisterOutdated):
         open_register(f"sqlite:///{sqlite_file}")
     backup = migrate_register(f"sqlite:///{sqlite_file}", now=NOW)
-    assert backup == f"{sqlite_file}.before-0001-20261123T020000Z"
+    assert backup == f"{sqlite_file}.before-{HEAD}-20261123T020000Z"
     with other_program(Path(backup)) as connection:
         assert connection.execute("SELECT word FROM kept").fetchall() == [("before",)]
         assert _tables(connection) == ["kept"]

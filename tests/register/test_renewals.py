@@ -83,7 +83,7 @@ def prove(session: Session, key: int, days: float, state: LocationState = Locati
 
 
 def keys(session: Session, due: Due, after: tuple[datetime, int] | None = None, limit: int = 9) -> list[int]:
-    return [h.key for h in renewals.due_locations(session, due, after=after, limit=limit)]
+    return [h.key for h in renewals.due_locations(session, "S1", due, after=after, limit=limit)]
 
 
 def test_the_oldest_proof_comes_first_and_equal_ones_in_the_order_of_storing(register: Register, shelf: Shelf) -> None:
@@ -92,13 +92,13 @@ def test_the_oldest_proof_comes_first_and_equal_ones_in_the_order_of_storing(reg
         prove(session, 2, 7)
     with register.read() as session:
         assert keys(session, all_due()) == [2, 3, 1, 4]
-        assert renewals.count_due(session, all_due()) == (4, 15)
+        assert renewals.count_due(session, "S1", all_due()) == (4, 15)
 
 
 def test_pages_follow_each_other_without_gap_or_repetition(register: Register, shelf: Shelf) -> None:
     with register.read() as session:
         seen, after = [], None
-        while page := renewals.due_locations(session, all_due(), after=after, limit=1):
+        while page := renewals.due_locations(session, "S1", all_due(), after=after, limit=1):
             seen.append(page[0].key)
             assert page[0].verified_at is not None
             after = (page[0].verified_at, page[0].key)
@@ -114,22 +114,22 @@ def test_what_was_proven_lately_is_not_due(register: Register, shelf: Shelf) -> 
     with register.read() as session:
         due = due_at(AT + PERIOD, PERIOD)
         assert keys(session, due) == [3, 4]
-        assert renewals.count_due(session, due) == (2, 9)
+        assert renewals.count_due(session, "S1", due) == (2, 9)
 
 
 def test_a_proof_from_the_future_is_due_after_all_others(register: Register, shelf: Shelf) -> None:
     with register.write() as session:
         prove(session, 1, -400)
     with register.read() as session:
-        first = renewals.due_locations(session, all_due(), after=None, limit=9)
+        first = renewals.due_locations(session, "S1", all_due(), after=None, limit=9)
         assert [h.key for h in first] == [2, 3, 4]
         assert first[-1].verified_at is not None
         last = (first[-1].verified_at, first[-1].key)
-        (future,) = renewals.due_locations(session, all_due(), after=last, limit=9)
+        (future,) = renewals.due_locations(session, "S1", all_due(), after=last, limit=9)
         assert future.verified_at is not None
         assert future.key == 1
         assert keys(session, all_due(), after=(future.verified_at, 1)) == []
-        assert renewals.count_due(session, all_due()) == (4, 15)
+        assert renewals.count_due(session, "S1", all_due()) == (4, 15)
 
 
 def test_a_bad_place_is_due_unless_the_footage_was_stored_again(register: Register, shelf: Shelf) -> None:
@@ -137,10 +137,10 @@ def test_a_bad_place_is_due_unless_the_footage_was_stored_again(register: Regist
         prove(session, 1, 0, LocationState.ALTERED)
         prove(session, 2, 0, LocationState.MISSING)
         again = {"stored_at": AT, "verified_at": AT, "verified_via": "o_direct"}
-        session.add(LocationRow(footage_id=2, path="footage/again", **again))
+        session.add(LocationRow(station_no="S1", footage_id=2, path="footage/again", **again))
     with register.read() as session:
         assert keys(session, all_due()) == [1, 3, 4, 5]
-        assert renewals.count_due(session, all_due())[0] == 4
+        assert renewals.count_due(session, "S1", all_due())[0] == 4
 
 
 def test_the_last_finding_of_footage_is_remembered(register: Register, shelf: Shelf) -> None:
@@ -155,9 +155,9 @@ def test_the_last_finding_of_footage_is_remembered(register: Register, shelf: Sh
 
 def test_the_papers_of_every_visit_come_with_exactly_one_place(register: Register, shelf: Shelf) -> None:
     with register.read() as session:
-        assert renewals.visits_beside(session, [1]) == [1, 2, 3]
-        assert renewals.visits_beside(session, [2, 3]) == []
-        assert renewals.visits_beside(session, [4]) == [4, 5]
+        assert renewals.visits_beside(session, "S1", [1]) == [1, 2, 3]
+        assert renewals.visits_beside(session, "S1", [2, 3]) == []
+        assert renewals.visits_beside(session, "S1", [4]) == [4, 5]
         manifests, listings = renewals.papers_of(session, [1, 2, 3, 4, 5])
     assert manifests == [(1, "footage/1.sha256"), (2, "footage/2.sha256"), (4, "footage/4.sha256")]
     assert listings == []
@@ -171,7 +171,7 @@ def test_visits_before_the_first_footage_come_with_it(register: Register) -> Non
     shelf.end(stored)
     shelf.visit()  # at work: it has no papers yet
     with register.read() as session:
-        assert renewals.visits_beside(session, [1]) == [1, 2]
+        assert renewals.visits_beside(session, "S1", [1]) == [1, 2]
 
 
 def test_visits_of_a_day_say_whose_folders_it_has(register: Register, shelf: Shelf) -> None:
@@ -196,8 +196,8 @@ def test_what_is_due_is_found_by_the_index_alone(station: Station) -> None:
     event.listen(Engine, "before_cursor_execute", note)
     try:
         with register.read() as session:
-            renewals.due_locations(session, all_due(), after=(AT - timedelta(days=1), 1), limit=9)
-            renewals.count_due(session, all_due())
+            renewals.due_locations(session, "S1", all_due(), after=(AT - timedelta(days=1), 1), limit=9)
+            renewals.count_due(session, "S1", all_due())
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     with register.read() as session:
@@ -205,6 +205,8 @@ def test_what_is_due_is_found_by_the_index_alone(station: Station) -> None:
             if statement.startswith("SELECT"):
                 rows = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
                 plan = "\n".join(str(row[3]) for row in rows)
-                assert "location USING INDEX ix_location_verified_at (verified_at" in plan, plan
+                assert (
+                    "location USING INDEX ix_location_station_no_verified_at (station_no=? AND verified_at" in plan
+                ), plan
                 assert "SCAN" not in plan.replace("SCAN newest", ""), plan
                 assert "B-TREE FOR ORDER BY" not in plan, plan

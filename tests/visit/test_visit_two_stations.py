@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from bureau import DOCKED, media, name_of
 
+from dockd.offload.examine import Finding
 from dockd.register.station import create_station
 from dockd.settings import load_settings
 
@@ -95,6 +97,69 @@ def test_two_stations_that_write_at_once_lose_nothing_and_double_nothing(sites: 
     assert len(sites[0].do("visit", "list")) == 2 * ROUNDS
     for site in sites:
         require_whole(site)
+
+
+@pytest.mark.postgresql
+def test_each_station_reads_back_its_own_store_and_no_other(sites: list[Site]) -> None:
+    for site in sites:
+        site.do("offload", site.lay(0))
+    for site in sites:
+        told = site.do("verify")
+        assert (told["checked"], faults(told)) == (FILES + FILES + 2, []), "footage, sidecars, manifest, listing"
+    shutil.rmtree(sites[0].folder / "store/footage")
+    assert faults(sites[1].do("verify")) == []
+    lacking, _err = sites[0].begin("verify", "--json").communicate(timeout=120)
+    assert len(json.loads(lacking)["missing"]) == FILES + FILES + 2
+    known = alerted(sites[0])
+    assert len(known) == FILES + FILES + 2
+    assert faults(sites[1].do("verify")) == []
+    assert alerted(sites[1]) == known, "what one station misses is not mended by a look at the other's store"
+
+
+@pytest.mark.postgresql
+def test_a_card_that_another_station_has_stored_is_copied_here_and_recorded_once(sites: list[Site]) -> None:
+    first, second = sites
+    card = first.lay(0)
+    records = [file["record_id"] for file in first.do("offload", card)["files"]]
+
+    told = second.do("offload", card)
+    assert [(file["outcome"], file["reason"]) for file in told["files"]] == [("stored", "other_station")] * FILES
+    assert [file["record_id"] for file in told["files"]] == records, "one recording, whoever stores it"
+    assert all((second.folder / "store" / file["location"]).is_file() for file in told["files"])
+    subprocess.run(["sha256sum", "--quiet", "-c", told["manifest"]], cwd=second.folder / "store", check=True)
+    assert len(second.do("record", "list")) == FILES
+
+    again = second.do("offload", card)
+    assert ({file["outcome"] for file in again["files"]}, again["bytes_read"]) == ({"already_stored"}, 0)
+    back = first.do("offload", card)
+    assert ({file["outcome"] for file in back["files"]}, back["bytes_read"]) == ({"already_stored"}, 0)
+    for site in sites:
+        assert faults(site.do("verify")) == []
+        assert [alert for alert in site.do("alert", "list") if alert["kind"] == "store_altered"] == []
+    kept = second.do("record", "show", records[0])
+    assert (kept["station_no"], kept["location"][:8]) == ("S1", "footage/")
+
+
+@pytest.mark.postgresql
+def test_what_is_said_at_one_station_of_anothers_recording_is_written_down_by_that_one(sites: list[Site]) -> None:
+    first, second = sites
+    (record_id, *_others) = [file["record_id"] for file in first.do("offload", first.lay(0))["files"]]
+
+    second.do("record", "tag", record_id, "--remark", "seen at the other station")
+    assert not list((second.folder / "store/footage").rglob("*.xmp"))
+    first.do("offload", first.lay(0))
+    (revised,) = (first.folder / "store/footage").rglob("*.r2.xmp")
+    assert "seen at the other station" in revised.read_text(encoding="utf-8")
+    assert faults(first.do("verify")) == faults(second.do("verify")) == []
+
+
+def alerted(site: Site) -> list[int]:
+    return [alert["alert_id"] for alert in site.do("alert", "list", "--open") if alert["kind"] == "store_altered"]
+
+
+def faults(told: dict[str, Any]) -> list[Any]:
+    """Everything that ``dockd verify`` found to be wrong."""
+    return [fault for finding in Finding for fault in told[finding.value]]
 
 
 def require_whole(site: Site) -> None:

@@ -52,6 +52,7 @@ HANDLERS: Mapping[str, Handler] = {
     "visit.temp_set_aside": stays.temp_set_aside,
     "footage.stored": stays.footage_stored,
     "footage.stored_again": stays.footage_stored_again,
+    "footage.stored_here_too": stays.footage_stored_here_too,
     "footage.missing": stays.footage_state(LocationState.MISSING),
     "footage.altered": stays.footage_state(LocationState.ALTERED),
     "footage.found": stays.footage_state(LocationState.PRESENT),

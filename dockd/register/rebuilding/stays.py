@@ -36,6 +36,8 @@ _OPENED = (
 _ENDED = ("outcome", "reason", "manifest", "state", "bytes_read", "bytes_stored", "first_byte_at")
 _FOOTAGE = ("visit_id", "card_instance", "path", "docked_at", "sha256", "size", "stored_at")
 _PROOF = ("verified_at", "verified_via")
+# The reason of a file whose bytes were known and got a further place.
+_STORED_BEFORE = {"footage.stored_again": "stored_again", "footage.stored_here_too": "other_station"}
 
 
 # --- visits -----------------------------------------------------------------------------------------------
@@ -173,6 +175,11 @@ def footage_stored(rows: Rows, line: TaleLine) -> None:
     _place(rows, line)
 
 
+def footage_stored_here_too(rows: Rows, line: TaleLine) -> None:
+    """The first place here of what another station had stored; that one's ledger is not read, so it is made here."""
+    footage_stored(rows, line)
+
+
 def footage_stored_again(rows: Rows, line: TaleLine) -> None:
     """A further place of footage whose file was missing or altered."""
     _see(rows, line)
@@ -185,6 +192,7 @@ def footage_stored_again(rows: Rows, line: TaleLine) -> None:
 def _place(rows: Rows, line: TaleLine) -> None:
     rows.add(
         LocationRow,
+        station_no=rows.station_no,
         footage_id=line.data["footage_id"],
         path=line.data["location"],
         state=LocationState.PRESENT.value,
@@ -212,14 +220,14 @@ def _see(rows: Rows, line: TaleLine) -> None:
 
 def _transfer(line: TaleLine) -> dict[str, Any]:
     data: Mapping[str, Any] = line.data
-    again = line.kind == "footage.stored_again"
+    again = _STORED_BEFORE.get(line.kind)
     unsteady = bool(data.get("unsteady")) and not again
     damaged = unsteady or (data["holes"] and not again)
     return {
         **said(TransferRow, data, ("observation_id", "visit_id", "sha256", "size", *_PROOF)),
         "state": TransferState.STORED.value,
         "outcome": (FileOutcome.STORED_DAMAGED if damaged else FileOutcome.STORED).value,
-        "reason": "stored_again" if again else UNSTEADY if unsteady else None,
+        "reason": again or (UNSTEADY if unsteady else None),
         "final": data["location"],
         "file_no": _file_no(line),
         "holes": data["holes"] or None,
