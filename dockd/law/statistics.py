@@ -33,16 +33,20 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
-    """One recording as the figures see it. ``storing_h``: hours from its end to its storing."""
+class Recordings:
+    """Recordings that the figures cannot tell apart: ``files`` of them, with ``size`` bytes and ``seconds`` in all.
+
+    ``storing_h``: hours from the end of each to its storing, of those whose end is known.
+    """
 
     where: Where
+    files: int = 1
     size: int
-    seconds: float | None = None
+    seconds: float = 0
     late: bool | None = None
     late_kind: LateKind | None = None
     excused: bool = False
-    storing_h: float | None = None
+    storing_h: Sequence[float] = ()
     owner_state: OwnerState = OwnerState.UNASSIGNED
     complete: bool = False
     important: bool = False
@@ -104,13 +108,13 @@ class Statistics:
     months: dict[str, Figures]
 
 
-def count(recordings: Iterable[Recording], matters: Iterable[Matter]) -> Statistics:
+def count(recordings: Iterable[Recordings], matters: Iterable[Matter]) -> Statistics:
     """The figures of everything that is given."""
     total: dict[str, _Sum] = {}
     sums: dict[str, dict[str, _Sum]] = {name: {} for name in _KEYS}
-    for recording in recordings:
-        for one in _sums(recording.where, total, sums):
-            one.add(recording)
+    for some in recordings:
+        for one in _sums(some.where, total, sums):
+            one.add(some)
     for matter in matters:
         for one in _sums(matter.where, total, sums):
             one.counts[matter.figure] = one.counts.get(matter.figure, 0) + matter.amount
@@ -131,27 +135,25 @@ class _Sum:
     counts: dict[str, float] = field(default_factory=dict)
     storing: list[float] = field(default_factory=list)
 
-    def add(self, recording: Recording) -> None:
-        found: dict[str, float] = {
-            "files": 1,
-            "hours": (recording.seconds or 0) / 3600,
-            "bytes": recording.size,
-            "in_time": recording.late is False,
-            "late": recording.late is True,
-            "late_docked": bool(recording.late) and recording.late_kind is LateKind.DOCKED,
-            "late_stored": bool(recording.late) and recording.late_kind is LateKind.STORED,
-            "excused": recording.excused,
-            "undecided": recording.late is None,
-            "unassigned": recording.owner_state is not OwnerState.ASSIGNED,
-            "incomplete": not recording.complete,
-            "important": recording.important,
-            "discs_due": recording.is_evidence and not recording.has_disc,
-            "discs_made": recording.is_evidence and recording.has_disc,
+    def add(self, some: Recordings) -> None:
+        holds = {
+            "files": True,
+            "in_time": some.late is False,
+            "late": some.late is True,
+            "late_docked": bool(some.late) and some.late_kind is LateKind.DOCKED,
+            "late_stored": bool(some.late) and some.late_kind is LateKind.STORED,
+            "excused": some.excused,
+            "undecided": some.late is None,
+            "unassigned": some.owner_state is not OwnerState.ASSIGNED,
+            "incomplete": not some.complete,
+            "important": some.important,
+            "discs_due": some.is_evidence and not some.has_disc,
+            "discs_made": some.is_evidence and some.has_disc,
         }
-        for name, amount in found.items():
+        amounts = {name: some.files for name, held in holds.items() if held}
+        for name, amount in {"hours": some.seconds / 3600, "bytes": some.size, **amounts}.items():
             self.counts[name] = self.counts.get(name, 0) + amount
-        if recording.storing_h is not None:
-            self.storing.append(recording.storing_h)
+        self.storing += some.storing_h
 
     def figures(self) -> Figures:
         said = {name: round(n, 2) if name in _PARTS else int(n) for name, n in self.counts.items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Result, and_, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dockd.law.faults import Act, changes_state, out_of_service
 from dockd.law.filing import Holidays, filing
-from dockd.law.statistics import Matter, Recording, Where
+from dockd.law.statistics import Matter, Recordings, Where
 from dockd.nouns import LateKind, MediaType, OwnerState
 from dockd.register.tables import (
     AlertRow,
@@ -25,6 +26,7 @@ from dockd.register.tables import (
     RecorderRow,
     RecordRow,
 )
+from dockd.register.values import chunks
 
 RECORDINGS = tuple(media.value for media in MediaType if media.is_recording)
 _BY_ALERT = {
@@ -59,40 +61,92 @@ def month_of(text: str, zone: ZoneInfo) -> Period:
     return Period(zone, begin, end)
 
 
-def recordings(session: Session, period: Period) -> Iterator[Recording]:
-    """Every recording of the period."""
-    made = func.coalesce(RecordRow.used_from, RecordRow.docked_at)
-    within = [made >= period.begin] if period.begin else []
-    within += [made < period.end] if period.end else []
+class _Alike(NamedTuple):
+    """What the figures tell recordings apart by."""
+
+    month: str
+    recorder_id: int | None
+    officers: tuple[str, ...]
+    late: bool | None
+    late_kind: str | None
+    owner_state: str
+    complete: bool
+    excused: bool
+    important: bool
+    is_evidence: bool
+    has_disc: bool
+
+
+@dataclass(slots=True)
+class _Sum:
+    """The sums over recordings that are alike."""
+
+    files: int = 0
+    size: int = 0
+    seconds: float = 0
+    storing_h: list[float] = field(default_factory=list)
+
+
+def recordings(session: Session, period: Period) -> Iterator[Recordings]:
+    """Every recording of the period, those together that the figures cannot tell apart."""
+    found: dict[_Alike, _Sum] = {}
+    for used_from, docked_at, used_to, stored_at, seconds, size, recorder_id, officers, *rest in _rows(session, period):
+        alike = _Alike(period.month(used_from or docked_at), recorder_id, tuple(officers), *rest)
+        some = found.get(alike) or found.setdefault(alike, _Sum())
+        some.files += 1
+        some.size += size
+        some.seconds += seconds or 0
+        if used_to:
+            some.storing_h.append((stored_at - used_to) / timedelta(hours=1))
     units = _units(session)
-    rows = session.execute(
-        select(RecordRow, FootageRow.size, RecorderRow.device_no, RecorderRow.unit)
-        .join(FootageRow, FootageRow.id == RecordRow.footage_id)
-        .outerjoin(RecorderRow, RecorderRow.id == RecordRow.recorder_id)
-        .where(RecordRow.media_type.in_(RECORDINGS), *within)
-        .execution_options(yield_per=1000)
-    )
-    for said, size, device_no, unit in rows:
-        officers = tuple(said.officers)
-        yield Recording(
+    of_recorder = select(RecorderRow.id, RecorderRow.device_no, RecorderRow.unit)
+    recorders = {number: (device_no, unit) for number, device_no, unit in session.execute(of_recorder)}
+    for alike, some in found.items():
+        device_no, unit = recorders.get(alike.recorder_id or 0, ("", None))
+        yield Recordings(
             where=Where(
-                month=period.month(said.used_from or said.docked_at),
-                unit=unit or _unit(units, officers),
-                device_no=device_no or "",
-                officers=officers,
+                month=alike.month,
+                unit=unit or _unit(units, alike.officers),
+                device_no=device_no,
+                officers=alike.officers,
             ),
-            size=size,
-            seconds=said.duration_s,
-            late=said.late,
-            late_kind=LateKind(said.late_kind) if said.late_kind else None,
-            excused=said.exception_id is not None,
-            storing_h=(said.stored_at - said.used_to) / timedelta(hours=1) if said.used_to else None,
-            owner_state=OwnerState(said.owner_state),
-            complete=said.tags_complete,
-            important=said.important_mark,
-            is_evidence=said.is_evidence,
-            has_disc=said.disc_no is not None,
+            files=some.files,
+            size=some.size,
+            seconds=some.seconds,
+            storing_h=some.storing_h,
+            late=alike.late,
+            late_kind=LateKind(alike.late_kind) if alike.late_kind else None,
+            excused=alike.excused,
+            owner_state=OwnerState(alike.owner_state),
+            complete=alike.complete,
+            important=alike.important,
+            is_evidence=alike.is_evidence,
+            has_disc=alike.has_disc,
         )
+
+
+def _rows(session: Session, period: Period) -> Result[*tuple[Any, ...]]:
+    """The columns that are counted, and no others: a month has tens of thousands."""
+    said = RecordRow
+    query = (
+        select(said.used_from, said.docked_at, said.used_to, said.stored_at, said.duration_s, FootageRow.size)
+        .add_columns(said.recorder_id, said.officers, said.late, said.late_kind, said.owner_state, said.tags_complete)
+        .add_columns(said.exception_id.is_not(None), said.important_mark, said.is_evidence, said.disc_no.is_not(None))
+        .join(FootageRow, FootageRow.id == said.footage_id)
+        .where(said.media_type.in_(RECORDINGS), _made_within(period))
+    )
+    return session.execute(query.execution_options(yield_per=2000))
+
+
+def _made_within(period: Period) -> ColumnElement[bool]:
+    """Made in the period, or docked in it where nobody knows when it was made; both from one index."""
+
+    def within(column: InstrumentedAttribute[Any]) -> list[ColumnElement[bool]]:
+        bounds = [column >= period.begin] if period.begin else []
+        return bounds + ([column < period.end] if period.end else [])
+
+    made = and_(RecordRow.used_from.is_not(None), *within(RecordRow.used_from))
+    return or_(made, and_(RecordRow.used_from.is_(None), *within(RecordRow.docked_at)))
 
 
 def matters(session: Session, period: Period, now: datetime, holidays: Holidays = ()) -> list[Matter]:
@@ -110,22 +164,32 @@ def matters(session: Session, period: Period, now: datetime, holidays: Holidays 
 
 def _cases(session: Session, period: Period, now: datetime, holidays: Holidays) -> Iterator[Matter]:
     """A case belongs to the month in which work on it began; where nobody said when, in which it was registered."""
-    works: dict[int, list[CaseWorkRow]] = {}
-    for work in session.scalars(select(CaseWorkRow)):
-        works.setdefault(work.case_id, []).append(work)
-    has_footage = set(session.scalars(select(RecordRow.case_no).where(RecordRow.case_no.is_not(None)).distinct()))
+    work = select(func.min(CaseWorkRow.used_from)).where(CaseWorkRow.case_id == CaseRow.id).scalar_subquery()
+    begun = func.coalesce(work, CaseRow.created_at)
+    footage = exists().where(RecordRow.case_no == CaseRow.case_no)
+    within = [begun >= period.begin] if period.begin else []
+    within += [begun < period.end] if period.end else []
+    query = select(CaseRow, begun.label("begun"), footage.label("has_footage")).where(*within)
+    found = session.execute(query.order_by(CaseRow.id)).all()
+    officers = _workers(session, [row.CaseRow.id for row in found])
     units = _units(session)
-    for case in session.scalars(select(CaseRow)):
-        own = works.get(case.id, [])
-        begun = min((w.used_from for w in own if w.used_from), default=case.created_at)
-        if not period.holds(begun):
-            continue
-        officers = tuple(dict.fromkeys(w.cert_no for w in own if w.cert_no))
-        where = Where(month=period.month(begun), unit=_unit(units, officers), officers=officers)
-        figure = "cases_with_footage" if case.case_no in has_footage else "cases_without_footage"
-        yield Matter(figure=figure, where=where)
+    for case, at, has_footage in found:
+        own = officers.get(case.id, ())
+        where = Where(month=period.month(at), unit=_unit(units, own), officers=own)
+        yield Matter(figure="cases_with_footage" if has_footage else "cases_without_footage", where=where)
         if case.closed_at and filing(case.closed_at, case.filed_at or now, period.zone, holidays).overdue:
             yield Matter(figure="cases_past_30_days", where=where)
+
+
+def _workers(session: Session, cases: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """Who worked on each of these cases, in the order in which they were entered."""
+    found: dict[int, dict[str, None]] = {}
+    for some in chunks(cases):
+        works = (CaseWorkRow.case_id.in_(some), CaseWorkRow.cert_no.is_not(None))
+        rows = session.execute(select(CaseWorkRow.case_id, CaseWorkRow.cert_no).where(*works).order_by(CaseWorkRow.id))
+        for case_id, cert_no in rows:
+            found.setdefault(case_id, {})[str(cert_no)] = None
+    return {case_id: tuple(cert_nos) for case_id, cert_nos in found.items()}
 
 
 def _interruptions(session: Session, period: Period) -> Iterator[Matter]:

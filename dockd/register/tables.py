@@ -534,7 +534,8 @@ class RecordRow(Table):
         Index(None, "recorder_id", "witnessed_to"),
         Index(None, "witnessed_to"),
         Index(None, "case_no"),
-        Index(None, "used_from"),
+        # A month's figures: made in it, or docked in it where nobody knows when it was made.
+        Index(None, "used_from", "docked_at"),
         Index(None, "stored_at"),
         Index(None, "tags_complete", "stored_at"),
         Index(None, "visit_id"),
@@ -637,7 +638,7 @@ class RevisionRow(Table):
     """One change of one record: who, when, why, and each value before and after."""
 
     __tablename__ = "revision"
-    __table_args__ = (UniqueConstraint("record_id", "number"),)
+    __table_args__ = (UniqueConstraint("record_id", "number"), Index(None, "at"))
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     record_id: Mapped[int] = mapped_column(ForeignKey("record.id"))
     number: Mapped[int]

@@ -7,12 +7,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dockd.law.statistics import Figures, Matter, Recording, Where, count
+from dockd.law.statistics import Figures, Matter, Recordings, Where, count
 from dockd.nouns import LateKind, OwnerState
 
 HERE = Where(month="2026-07", unit="一大队", device_no="YS-07", officers=("13012301",))
-FILE = Recording(
-    where=HERE, size=10, seconds=1800, late=False, storing_h=3, owner_state=OwnerState.ASSIGNED, complete=True
+FILE = Recordings(
+    where=HERE, size=10, seconds=1800, late=False, storing_h=(3,), owner_state=OwnerState.ASSIGNED, complete=True
 )
 
 
@@ -31,6 +31,12 @@ def test_a_recording_of_two_officers_counts_for_each_and_once_for_the_whole() ->
     assert (found.total.files, found.officers["1"].files, found.officers["2"].files) == (1, 1, 1)
 
 
+def test_recordings_that_are_alike_count_as_one_by_one() -> None:
+    other = replace(FILE, size=30, seconds=5400, storing_h=(5,))
+    together = replace(FILE, files=2, size=40, seconds=7200, storing_h=(3, 5))
+    assert count([together], []) == count([FILE, other], [])
+
+
 def test_what_nobody_knows_stands_under_an_empty_key() -> None:
     found = count([replace(FILE, where=Where(), owner_state=OwnerState.CONFLICT, complete=False)], [])
     assert set(found.officers) == set(found.units) == set(found.months) == {""}
@@ -38,9 +44,9 @@ def test_what_nobody_knows_stands_under_an_empty_key() -> None:
 
 
 def test_what_is_pending_is_in_no_rate() -> None:
-    late = replace(FILE, late=True, late_kind=LateKind.DOCKED, storing_h=30)
-    ours = replace(FILE, late=True, late_kind=LateKind.STORED, storing_h=25)
-    found = count([FILE, FILE, late, ours, replace(FILE, late=None, storing_h=None)], []).total
+    late = replace(FILE, late=True, late_kind=LateKind.DOCKED, storing_h=(30,))
+    ours = replace(FILE, late=True, late_kind=LateKind.STORED, storing_h=(25,))
+    found = count([FILE, FILE, late, ours, replace(FILE, late=None, storing_h=())], []).total
     assert (found.in_time, found.late, found.late_docked, found.late_stored, found.undecided) == (2, 2, 1, 1, 1)
     assert (found.late_rate, found.median_hours_to_storage) == (0.5, 14)
 

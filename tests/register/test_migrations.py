@@ -83,6 +83,9 @@ def test_places_that_had_no_station_have_that_of_the_visit_that_stored_them_ther
             "DROP INDEX ix_location_station_no_verified_at",
             "ALTER TABLE location DROP COLUMN station_no",
             "CREATE INDEX ix_location_verified_at ON location (verified_at)",
+            "DROP INDEX ix_record_used_from_docked_at",
+            "CREATE INDEX ix_record_used_from ON record (used_from)",
+            "DROP INDEX ix_revision_at",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             session.execute(text(statement))

@@ -1,4 +1,7 @@
-"""A place in a store names its station: several stations of one register have a store each."""
+"""A place in a store names its station: several stations of one register have a store each.
+
+And two indexes: a month's figures and what was revised lately are found without a look at what is older.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,9 @@ def upgrade() -> None:
         table.alter_column("station_no", existing_type=sa.String(length=64), nullable=False)
         table.drop_index(op.f("ix_location_verified_at"))
         table.create_index(op.f("ix_location_station_no_verified_at"), ["station_no", "verified_at"], unique=False)
+    op.drop_index(op.f("ix_record_used_from"), "record")
+    op.create_index(op.f("ix_record_used_from_docked_at"), "record", ["used_from", "docked_at"], unique=False)
+    op.create_index(op.f("ix_revision_at"), "revision", ["at"], unique=False)
 
 
 def downgrade() -> None:
