@@ -626,7 +626,7 @@ class Docking(Section):
     """How recorders that are plugged in are taken. ``mount``: who opens a card's file system."""
 
     settle: Annotated[Duration, Field(le=timedelta(minutes=1))] = Field(
-        timedelta(seconds=2), description=N_("a length of time up to 1m, such as 2s")
+        timedelta(), description=N_("a length of time up to 1m, such as 2s")
     )
     return_within: Annotated[Duration, Field(le=timedelta(minutes=5))] = Field(
         timedelta(seconds=10), description=N_("a length of time up to 5m, such as 10s")

@@ -19,6 +19,7 @@ from dockd.visit.request import Claim, Phase, Progress, Turn
 
 _RETRIES = (2.0, 5.0, 15.0, 30.0, 60.0)
 _OURS_TRIES = 3  # a worker that fails by a fault of ours is not tried for ever
+_UNSURE_S = 2.0  # what shows no file system may still change by itself
 _LOCKED_S = 5.0  # a disk may come so long after its USB device
 _UNLOCKS = 2
 _FAR = datetime.max.replace(tzinfo=UTC)
@@ -199,6 +200,7 @@ class Dock:
 
     def _times(self, stay: Stay) -> Iterator[float]:
         yield stay.changed_at + self.rules.settle_s
+        yield stay.changed_at + max(self.rules.settle_s, _UNSURE_S)
         yield stay.changed_at + _LOCKED_S
         if stay.empty_at is not None:
             yield stay.empty_at + self.rules.return_s
@@ -209,13 +211,13 @@ class Dock:
                 yield card.gone_at + self.rules.return_s
 
     def _settle(self, stay: Stay, now: float) -> Iterator[Act]:
-        if not self.has_settled(stay, now):
+        if now < stay.changed_at + self.rules.settle_s:
             return
         known = {(card.block.number, card.block.diskseq) for card in stay.cards if card.block}
         for block in sorted(stay.here.blocks, key=lambda one: one.name):
             if block.ownership is Ownership.CARD and (block.number, block.diskseq) not in known:
                 yield from self._take(stay, block)
-        if stay.gadget and not stay.here.blocks:
+        if stay.gadget and not stay.here.blocks and self.has_settled(stay, now):
             yield from self._knock(stay, stay.gadget, now)
 
     def _take(self, stay: Stay, block: Block) -> Iterator[Act]:
@@ -351,7 +353,8 @@ class Dock:
         return (card.turn.visit_id if card.turn else None), (card.claim.device_no if card.claim else None)
 
     def has_settled(self, stay: Stay, now: float) -> bool:
-        return now >= stay.changed_at + self.rules.settle_s
+        """Whether what shows no card will not show one by itself."""
+        return now >= stay.changed_at + max(self.rules.settle_s, _UNSURE_S)
 
     def _goes_first(self, stay: Stay) -> bool:
         return self.rules.bays.get(stay.port, ("", False))[1]

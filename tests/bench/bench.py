@@ -4,7 +4,8 @@
 
 Every row runs dockd (by its command, as users get it) and its peers in turns, on the same files, and compares medians:
 figures of one run on one machine mean something beside each other only. dockd's watch runs from the first byte to
-``safe_at``, set-up is outside. Peers that are not installed are left out, and it is said (apt install rsync rclone).
+``safe_at``, set-up is outside. Peers that are not installed are left out, and it is said (apt install rsync rclone,
+pip install ocopy). Row 8 is ``long_history.py``.
 ``--scale 0.1`` does a tenth of the work. Give ``--folder`` on the disk that is to be measured.
 """
 
@@ -23,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ from waiting import until
 DOCKD = Path(sys.executable).parent / "dockd"
 MIB = 1 << 20
 PATIENCE_S = 600.0
+CARD_SPEED = 40_000_000  # bytes a second of row 3's card
+IDLE_S = 120.0
 RAM = Path("/dev/shm")
 RECORDERS = {f"YS-{number}": f"210773{number}" for number in range(1, 5)}
 
@@ -286,6 +289,11 @@ def by_rclone(card: Path, target: Path) -> None:
     call("rclone", "check", "--download", card, target)
 
 
+def by_ocopy(card: Path, target: Path) -> None:
+    target.mkdir()
+    call("ocopy", card, target)
+
+
 def peers(bench: Bench, cards: Sequence[Path], ways: dict[str, Callable[[Path, Path], None]]) -> dict[str, Contender]:
     """Those whose program is installed: the first word of the name."""
     return {name: peer(bench, cards, way) for name, way in ways.items() if shutil.which(name.split()[0])}
@@ -296,7 +304,7 @@ def peers(bench: Bench, cards: Sequence[Path], ways: dict[str, Callable[[Path, P
 
 def one_card(bench: Bench) -> dict[str, Contender]:
     cards = [lay_files(bench.ram / "card", 16, bench.count(64) * MIB, serial="2107731")]
-    ways = {"cp and sha256sum": by_cp, "rsync and rsync -c": by_rsync, "rclone": by_rclone}
+    ways = {"cp and sha256sum": by_cp, "rsync and rsync -c": by_rsync, "rclone": by_rclone, "ocopy": by_ocopy}
     return {"dockd": by_command(bench, cards[0]), **peers(bench, cards, ways)}
 
 
@@ -307,6 +315,37 @@ def four_cards(bench: Bench) -> dict[str, Contender]:
     ]
     ways = {"cp and sha256sum": by_cp, "rsync and rsync -c": by_rsync}
     return {"dockd": by_service(bench, cards), **peers(bench, cards, ways)}
+
+
+def slow_card(bench: Bench) -> dict[str, Contender]:
+    """From a card that is slower than all else, everything that dockd does should hide behind it."""
+    files = lay_files(bench.ram / "files", 16, bench.count(64) * MIB, serial="2107731")
+
+    def dockd() -> Figure:
+        with limited(files, bench.ram / "slow") as card:
+            return by_command(bench, card)()
+
+    def reading() -> Figure:
+        with limited(files, bench.ram / "slow") as card:
+            begun = time.monotonic()
+            subprocess.run(["cat", *card_of(card)], stdout=subprocess.DEVNULL, check=True)
+            return Figure(time.monotonic() - begun)
+
+    return {"dockd": dockd, "reading alone": reading}
+
+
+@contextmanager
+def limited(files: Path, at: Path) -> Iterator[Path]:
+    """``files`` as a card that gives ``CARD_SPEED`` and no more."""
+    at.mkdir(exist_ok=True)
+    words = [sys.executable, Path(__file__).with_name("slow_card.py"), files, at, CARD_SPEED]
+    with subprocess.Popen([str(word) for word in words]) as server:
+        try:
+            until(lambda: os.path.ismount(at), "a card that is mounted", within=PATIENCE_S)
+            yield at
+        finally:
+            call("fusermount", "-u", "-z", at)
+            server.wait()
 
 
 def photos(bench: Bench) -> dict[str, Contender]:
@@ -343,6 +382,61 @@ def start_up(bench: Bench) -> dict[str, Contender]:
         return Figure(time.monotonic() - begun)
 
     return {"dockd": listing}
+
+
+def docked(bench: Bench) -> dict[str, Contender]:
+    """A card is put into a bay of the service: when its first byte is read, and how soon after the last proof it is safe."""
+    card = lay_files(bench.ram / "card", 8, bench.count(8) * MIB, serial="2107731")
+
+    def dockd() -> Figure:
+        with anew(bench.disk / "dockd") as folder, anew(bench.ram / "bays") as bays:
+            found_station(folder / "station")
+            config = folder / "station/dockd.yaml"
+            with served(config, bays):
+                at = time.time()
+                card.rename(bays / "B1")
+                (told,) = await_ends(config, 1)
+            (bays / "B1").rename(card)
+            proven = last_proof(config)
+        return Figure(moment(told, "first_byte_at") - at, {"s last proof to safe": moment(told, "safe_at") - proven})
+
+    return {"dockd": dockd}
+
+
+def last_proof(config: Path) -> float:
+    """When the last file was found equal on the medium."""
+    register = f"file:{config.with_name('register.db')}?mode=ro"
+    with closing(sqlite3.connect(register, uri=True)) as connection:
+        ((at,),) = connection.execute("SELECT max(verified_at) FROM transfer").fetchall()
+    return datetime.fromisoformat(f"{at}+00:00").timestamp()
+
+
+def idle(bench: Bench) -> dict[str, Contender]:
+    """What all processes of the service cost while nobody docks anything."""
+    span = max(1.0, IDLE_S * bench.scale)
+
+    def dockd() -> Figure:
+        with anew(bench.disk / "dockd") as folder, anew(bench.ram / "bays") as bays:
+            found_station(folder / "station")
+            with served(folder / "station/dockd.yaml", bays):
+                time.sleep(min(20.0, span))
+                before = cpu_seconds()
+                with memory() as peak:
+                    time.sleep(span)
+                spent = cpu_seconds() - before
+        return Figure(spent * 3600 / span, {"MB PSS": peak[0] / 1e6})
+
+    return {"dockd": dockd}
+
+
+def cpu_seconds() -> float:
+    """Of all processes of this one's family."""
+    ticks = 0
+    for pid in _family(os.getpid()):
+        with suppress(OSError):
+            said = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(said[11]) + int(said[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def described(bench: Bench) -> dict[str, Contender]:
@@ -403,11 +497,14 @@ ROWS = (
         one_card,
     ),
     Row(2, "the same, four cards at once, peers one after the other", ("≤ 0.40 × each", "≤ 400 MB"), four_cards),
+    Row(3, "1 GiB from a card of 40 MB/s", ("≤ 1.05 × reading alone",), slow_card),
     Row(4, "2 000 files of 200 kB", ("≤ 2.0 × rsync --fsync",), photos),
     Row(5, "the same card again, 5 000 known files", ("≤ 1.0 s", "0 footage bytes"), known_card),
     Row(6, "start-up of a command", ("≤ 0.8 s",), start_up),
+    Row(61, "row 6: put into a bay to first byte; last proof to safe", ("≤ 0.3 s", "≤ 0.3 s"), docked),
     Row(7, "500 clips probed, tagged, sidecars written", ("≤ 0.40 × a process per file",), described),
     Row(9, "verify of 5 GiB, cold", ("≤ 1.4 × cat",), verified),
+    Row(10, "the idle service: CPU seconds an hour", ("≤ 1 s", "≤ 100 MB"), idle),
 )
 
 
@@ -460,7 +557,10 @@ def main() -> int:
     os.environ["DOCKD_LANG"] = "en"
     results = []
     print(f"SHA-256 {sha256_rate() / 1e9:.2f} GB/s a core, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print("not installed: " + (", ".join(tool for tool in ("rsync", "rclone") if not shutil.which(tool)) or "none"))
+    print(
+        "not installed: "
+        + (", ".join(tool for tool in ("rsync", "rclone", "ocopy") if not shutil.which(tool)) or "none")
+    )
     for row in ROWS:
         if said.rows and row.number not in said.rows:
             continue
