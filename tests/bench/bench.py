@@ -385,7 +385,7 @@ def start_up(bench: Bench) -> dict[str, Contender]:
 
 
 def docked(bench: Bench) -> dict[str, Contender]:
-    """A card is put into a bay of the service: when its first byte is read, and how soon after the last proof it is safe."""
+    """A card is put into a bay of the service: when its first byte is read; from its last proof to safe."""
     card = lay_files(bench.ram / "card", 8, bench.count(8) * MIB, serial="2107731")
 
     def dockd() -> Figure:

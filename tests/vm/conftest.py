@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,6 @@ import vm_machine
 import vm_station
 from vm_cards import Card, MakeCard
 from vm_machine import Machine
-
-_FIGURES: list[str] = []
 
 
 @pytest.fixture(scope="session")
@@ -65,16 +64,17 @@ def make_card() -> Iterator[MakeCard]:
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """``figure("3.1 s from plug-in to safe")``: a line for the end of the run."""
+    """``figure("3.1 s from plug-in to safe")``: a line when the test has ended, whatever comes after it."""
 
     def note(text: str) -> None:
-        _FIGURES.append(f"{request.node.name}: {text}")
+        request.node.user_properties.append(("figure", text))
 
     return note
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _FIGURES:
-        terminalreporter.section(f"figures ({vm_machine.accelerator()})")
-        for line in _FIGURES:
-            terminalreporter.line(line)
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and not os.environ.get("PYTEST_XDIST_WORKER"):
+        for name, text in report.user_properties:
+            if name == "figure":
+                print(f"\n{report.nodeid.rpartition('::')[2]}: {text} ({vm_machine.accelerator()})", flush=True)

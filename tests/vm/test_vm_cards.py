@@ -173,6 +173,11 @@ def test_a_killed_daemon_is_started_again_and_finishes_what_it_had_begun(
     figure(f"{safe_at - killed:.1f} s from kill -9 to safe to remove")
     assert stored(shown) == card.truth
     assert wait_for(guest, "not [v for v in visits() if not v['ended_at']]").value
+    begun, finished = (visit(guest, row["id"]) for row in wait_for(guest, "visits()").value)
+    assert (begun["outcome"], begun["reason"]) == ("partial", "interrupted")
+    copied = [f["path"] for one in (begun, finished) for f in one["files"] if f["outcome"] == "stored"]
+    assert sorted(copied) == sorted(card.truth), "each recording is copied once, in one visit or the other"
+    assert begun["bytes_read"] + finished["bytes_read"] < sum(one.size for one in card.recordings) + (8 << 20)
     guest.run("dockd ledger verify && dockd verify")
 
 

@@ -53,9 +53,41 @@ def test_the_program_goes_and_comes_back_without_internet_and_everything_else_st
     guest.run("dockd verify && dockd ledger verify", patience_s=300)
 
 
-def test_installing_again_migrates_nothing_and_changes_no_configuration(guest: Machine) -> None:
+# The register as the first release made it: what revision 0002 brought is taken away again.
+_AS_RELEASED_FIRST = f"""
+import sqlite3
+register = sqlite3.connect("{REGISTER}")
+register.executescript('''
+    DROP INDEX ix_location_station_no_verified_at;
+    ALTER TABLE location DROP COLUMN station_no;
+    CREATE INDEX ix_location_verified_at ON location (verified_at);
+    DROP INDEX ix_record_used_from_docked_at;
+    CREATE INDEX ix_record_used_from ON record (used_from);
+    DROP INDEX ix_revision_at;
+    UPDATE alembic_version SET version_num = '0001';
+''')
+"""
+
+
+def test_an_upgrade_migrates_the_register_after_a_backup_and_changes_no_configuration(
+    guest: Machine, make_card: MakeCard
+) -> None:
+    card = make_card("A1")
+    plug, _began = dock(guest, "A1", card)
+    safe_visit(guest, "A1")
+    guest.pull(plug)
+    guest.run("systemctl stop dockd.service")
+    guest.run("runuser -u dockd -- python3 -", stdin=_AS_RELEASED_FIRST.encode())
+    refused = guest.run("systemctl start dockd.service; systemctl is-active dockd.service", check=False)
+    assert "active" not in refused.split(), "an older register is not written to by chance"
+
     before = guest.run(f"sha256sum {CONFIG}")
     guest.run("/root/dockd/systemd/install", patience_s=INSTALL_S)
     assert guest.run(f"sha256sum {CONFIG}") == before
     assert guest.run("ls -d /opt/dockd/env-*").count("env-") == 1
+    assert guest.run(f"ls {REGISTER}.before-*").count("before-") == 1
     guest.run("systemctl is-active dockd.service && dockd check --json >/dev/null")
+    guest.run("dockd verify && dockd ledger verify", patience_s=300)
+    dock(guest, "A1", card)
+    shown, _safe_at = safe_visit(guest, "A1")
+    assert {one["outcome"] for one in shown["files"]} == {"already_stored"}
