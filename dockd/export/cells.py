@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 BOM = b"\xef\xbb\xbf"
 JOINED_BY = "；"
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
+_FORMULA = frozenset("=+-@\t\r\n＝＋－＠'")
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
@@ -31,7 +31,7 @@ def guard_formula(text: str) -> str:
     That is where it begins with ``= + - @``, their full-width forms, a tab or line break, or
     with an apostrophe itself, so that removing one leading apostrophe always gives ``text`` back.
     """
-    return "'" + text if text.startswith(_FORMULA) else text
+    return "'" + text if text and text[0] in _FORMULA else text
 
 
 def plain_cell(value: object, zone: ZoneInfo) -> str:

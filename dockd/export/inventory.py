@@ -109,7 +109,8 @@ def _pages(register: Register, wanted: Inventory) -> Iterator[list[dict[str, Any
     after = 0
     while True:
         with register.read() as session:
-            found = session.execute(_query(wanted.since, after)).all()
+            # Columns alone, past the session: it keeps no objects here, and a million rows are many.
+            found = session.connection().execute(_query(wanted.since, after)).all()
             names = officer_names(session, (c for row in found for c in row.officers))
         if not found:
             return

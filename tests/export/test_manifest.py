@@ -12,7 +12,10 @@ from dockd.errors import StoredFileAltered, StoreMissing
 from dockd.export.manifest import render_manifest, write_manifest
 
 NAMES = st.text(st.characters(exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1, max_size=40).filter(
-    lambda name: name not in (".", "..") and len(name.encode()) < 200
+    lambda name: (
+        name not in (".", "..", "-")  # "-" is standard input
+        and len(name.encode()) < 200
+    )
 )
 
 

@@ -86,6 +86,8 @@ def test_places_that_had_no_station_have_that_of_the_visit_that_stored_them_ther
             "DROP INDEX ix_record_used_from_docked_at",
             "CREATE INDEX ix_record_used_from ON record (used_from)",
             "DROP INDEX ix_revision_at",
+            "DROP INDEX ix_record_party",
+            "DROP INDEX ix_record_many_parties",
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             session.execute(text(statement))

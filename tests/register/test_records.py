@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -254,6 +255,8 @@ def test_pages_follow_each_other_without_gap_or_double(register: Register, many:
         (RecordFilter(visit_id=1), "ix_record_visit_id"),
         (RecordFilter(unassigned=True), "ix_record_unassigned"),
         (RecordFilter(device_no="Y"), "ix_record_recorder_id_"),
+        (RecordFilter(party="张"), "ix_record_party"),
+        (RecordFilter(used_from=AT), "ix_record_used_from_docked_at"),
     ],
 )
 def test_a_search_by_number_uses_its_index(register: Register, wanted: RecordFilter, index: str) -> None:
@@ -272,3 +275,35 @@ def test_a_time_without_a_zone_is_refused(register: Register, shelf: Shelf) -> N
     with pytest.raises(StatementError, match="zone"):
         revise(register, record_id, {"used_from": datetime(2026, 1, 1)})
     assert read(register, record_id).used_from is None
+
+
+def test_a_party_is_found_by_a_part_of_the_name_also_among_very_many(register: Register) -> None:
+    shelf = Shelf(register)
+    crowd = "；".join(f"{hashlib.sha256(bytes([n])).hexdigest()}有限公司" for n in range(200))
+    few, many, _none = (shelf.record(party=party) for party in ("张某；李秘", f"{crowd}；李秘", None))
+    with register.read() as session:
+        for part, expected in (("李", [few, many]), ("张", [few]), ("%", [])):
+            found = list_records(session, RecordFilter(party=part), limit=9)
+            assert [record.record_id for record in found] == expected, part
+
+
+def test_a_recording_is_found_by_every_moment_of_its_use(register: Register) -> None:
+    shelf = Shelf(register)
+    hours = {name: timedelta(hours=n) for n, name in enumerate(("before", "begin", "middle", "end", "after"))}
+    record_id = shelf.record(used_from=AT + hours["begin"], used_to=AT + hours["end"])
+    shelf.record(used_from=None)
+    with register.read() as session:
+        for begin, end, expected in (
+            ("before", "begin", True),
+            ("middle", "middle", True),
+            ("end", "after", True),
+            ("middle", None, True),
+            (None, "begin", True),
+            ("after", None, False),
+            (None, "before", False),
+        ):
+            wanted = RecordFilter(
+                used_from=AT + hours[begin] if begin else None, used_to=AT + hours[end] if end else None
+            )
+            found = [record.record_id for record in list_records(session, wanted, limit=9)]
+            assert found == ([record_id] if expected else []), (begin, end)

@@ -74,7 +74,8 @@ def test_every_table_comes_back_row_by_row(bureau: Bureau, tmp_path: Path) -> No
     (tmp_path / "mount").mkdir()
     with faulty_card(root=tmp_path / "worn", at=tmp_path / "mount") as card:
         live(bureau, card, tmp_path / "worn")
-    assert kinds_told(bureau.store) >= set(HANDLERS) - {"visit.found"}, "a history without gaps"
+    elsewhere = {"visit.found", "footage.stored_here_too"}  # of a lost ledger, of two stations: have their own tests
+    assert kinds_told(bureau.store) >= set(HANDLERS) - elsewhere, "a history without gaps"
     before = contents(url_of(bureau))
     lose(bureau)
 

@@ -141,6 +141,25 @@ def test_a_card_that_another_station_has_stored_is_copied_here_and_recorded_once
 
 
 @pytest.mark.postgresql
+def test_a_station_whose_shared_register_is_lost_makes_its_own_part_again(sites: list[Site]) -> None:
+    """Also of what another station had stored first: that one's ledger is not needed."""
+    second, first = sites  # recorders are entered at the second one: the ledger of the first knows nothing of them
+    card = first.lay(0)
+    first.do("offload", card)
+    before = second.do("offload", card)
+    config = second.folder / "dockd.yaml"
+    lines = config.read_text(encoding="utf-8").splitlines()
+    alone = ['register: {url: "sqlite:///register.db"}' if line.startswith("register:") else line for line in lines]
+    config.write_text("\n".join(alone) + "\n", encoding="utf-8")
+
+    second.do("rebuild")
+    again = second.do("visit", "show", before["visit_id"])
+    kept = ("path", "outcome", "reason", "sha256", "file_no", "location")
+    assert [[f[name] for name in kept] for f in again["files"]] == [[f[name] for name in kept] for f in before["files"]]
+    assert faults(second.do("verify")) == []
+
+
+@pytest.mark.postgresql
 def test_what_is_said_at_one_station_of_anothers_recording_is_written_down_by_that_one(sites: list[Site]) -> None:
     first, second = sites
     (record_id, *_others) = [file["record_id"] for file in first.do("offload", first.lay(0))["files"]]

@@ -64,6 +64,8 @@ register.executescript('''
     DROP INDEX ix_record_used_from_docked_at;
     CREATE INDEX ix_record_used_from ON record (used_from);
     DROP INDEX ix_revision_at;
+    DROP INDEX ix_record_party;
+    DROP INDEX ix_record_many_parties;
     UPDATE alembic_version SET version_num = '0001';
 ''')
 """

@@ -1,6 +1,6 @@
 """A place in a store names its station: several stations of one register have a store each.
 
-And two indexes: a month's figures and what was revised lately are found without a look at what is older.
+And indexes: a month's figures, what was revised lately and a party are found without a look at every record.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ def upgrade() -> None:
         table.create_index(op.f("ix_location_station_no_verified_at"), ["station_no", "verified_at"], unique=False)
     op.drop_index(op.f("ix_record_used_from"), "record")
     op.create_index(op.f("ix_record_used_from_docked_at"), "record", ["used_from", "docked_at"], unique=False)
+    few, many = sa.text("length(party) <= 500"), sa.text("length(party) > 500")
+    op.create_index("ix_record_party", "record", ["party"], sqlite_where=few, postgresql_where=few)
+    op.create_index("ix_record_many_parties", "record", ["id"], sqlite_where=many, postgresql_where=many)
     op.create_index(op.f("ix_revision_at"), "revision", ["at"], unique=False)
 
 
