@@ -10,12 +10,14 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dockd.errors import StationBusy, VisitBusy
 from dockd.offload.durable import blaming_store, make_directories
 from dockd.offload.layout import LOCKS
+
+_PATIENCE_S, _PAUSE_S = 120.0, 0.1
 
 
 def card_lock_path(store: str, card_instance: str) -> str:
@@ -55,6 +57,41 @@ def holding_card(store: str, card_instance: str, *, wait_s: float = 0) -> Iterat
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def sharing_lanes(
+    store: str, most: int, *, check: Callable[[], None], patience_s: float = _PATIENCE_S
+) -> Iterator[int]:
+    """How many files at a time the block may have parsed: all visits of a store share as many lanes as there are cores.
+
+    Each lane is three processes, and more of them than cores make nothing faster. Who finds none free waits for
+    one and asks ``check`` meanwhile, but goes on with one after ``patience_s``: another card's files may be hostile.
+    """
+    deadline = time.monotonic() + patience_s
+    held: list[int] = []
+    try:
+        with blaming_store(store):
+            make_directories(store, LOCKS)
+            while not (held := _free_lanes(store, most)) and time.monotonic() < deadline:
+                check()
+                time.sleep(_PAUSE_S)
+        yield max(1, len(held))
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def _free_lanes(store: str, most: int) -> list[int]:
+    held: list[int] = []
+    for number in range(max(2, os.cpu_count() or 1)):
+        if len(held) < most:
+            fd = os.open(f"{store}/{LOCKS}/lane-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if _take(fd):
+                held.append(fd)
+            else:
+                os.close(fd)
+    return held
 
 
 @contextmanager

@@ -56,7 +56,7 @@ from dockd.register.station import MARKER
 from dockd.register.tables import LocationState
 from dockd.register.transfers import KnownFootage, Placed, Proven
 
-_BUFFERS = 12
+_BUFFERS = 5  # of 4 MiB each: what a card gives while the disk takes a mark
 _IN_PROOF = 256 << 20  # bytes that may wait for the prover: bounds dirty memory
 _LEAST_WEIGHT = 4 << 20  # so that at most 64 small files wait
 _GROUP_FILES = 64

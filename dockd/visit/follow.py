@@ -17,6 +17,7 @@ from dockd.footage.probe import ProbeLimits, probe_batch
 from dockd.nouns import MediaFacts, MediaType, VisitOutcome
 from dockd.offload import durable
 from dockd.offload.layout import manifest_path, visit_path
+from dockd.offload.lock import sharing_lanes
 from dockd.register import footage as footages
 from dockd.register import listings, records, visits
 from dockd.register.footage import Footage
@@ -75,7 +76,7 @@ def describe(station: Station, visit_id: int, meter: Meter, check: Callable[[], 
     done = 0
     for batch in _undescribed(station, visit_id):
         check()
-        _describe_batch(station, visit_id, batch)
+        _describe_batch(station, visit_id, batch, check)
         done += len(batch)
         meter.describe(done, done)
 
@@ -89,9 +90,9 @@ def _undescribed(station: Station, visit_id: int) -> Iterator[list[Footage]]:
         yield batch
 
 
-def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -> None:
+def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage], check: Callable[[], None]) -> None:
     kinds = [media_of(footage, str(station.store)) for footage in batch]
-    facts = _probe(station, batch, kinds)
+    facts = _probe(station, batch, kinds, check)
     with station.register.write() as session:
         take_turn(session, station.station_no)
         visited = Visited.of(session, session.get_one(VisitRow, visit_id))
@@ -106,7 +107,9 @@ def _describe_batch(station: Station, visit_id: int, batch: Sequence[Footage]) -
         survey(session, station, added)
 
 
-def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType]) -> dict[str, MediaFacts]:
+def _probe(
+    station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType], check: Callable[[], None]
+) -> dict[str, MediaFacts]:
     """The parsers' advice on the recordings of a batch. Nothing they do or fail to do stops a visit.
 
     What could not be looked at in time is tried once more, alone and with more of it: the machine may have been busy.
@@ -123,7 +126,8 @@ def _probe(station: Station, batch: Sequence[Footage], kinds: Sequence[MediaType
     }
     if not paths:
         return {}
-    found = probe_batch(list(paths), limits=limits)
+    with sharing_lanes(str(station.store), limits.lanes, check=check) as lanes:
+        found = probe_batch(list(paths), limits=replace(limits, lanes=lanes))
     if late := [path for path, facts in found.items() if "probe_timeout" in facts.problems][:_ONCE_MORE]:
         found |= probe_batch(late, limits=replace(limits, lanes=1, seconds_per_file=2 * limits.seconds_per_file))
     return {paths[path]: facts for path, facts in found.items()}
