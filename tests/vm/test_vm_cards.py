@@ -159,7 +159,6 @@ def test_a_slow_card_is_stored_and_nobody_else_waits_for_it(guest: Machine, make
     assert stored(shown) == slow.truth
 
 
-@pytest.mark.core
 def test_a_killed_daemon_is_started_again_and_finishes_what_it_had_begun(
     guest: Machine, make_card: MakeCard, figure: Figure
 ) -> None:
