@@ -194,17 +194,19 @@ def _workers(session: Session, cases: Iterable[int]) -> dict[int, tuple[str, ...
 
 def _interruptions(session: Session, period: Period) -> Iterator[Matter]:
     of_gap = (InterruptionRow.state, InterruptionRow.from_at)
+    within = [InterruptionRow.from_at >= period.begin] if period.begin else []
+    within += [InterruptionRow.from_at < period.end] if period.end else []
     rows = session.execute(
         select(*of_gap, RecordRow.officers, RecorderRow.device_no, RecorderRow.unit)
         .outerjoin(RecordRow, RecordRow.id == InterruptionRow.before_record_id)
         .outerjoin(RecorderRow, RecorderRow.id == InterruptionRow.recorder_id)
+        .where(InterruptionRow.state != "withdrawn", *within)
     )
     for state, at, officers, device_no, unit in rows:
-        if period.holds(at) and state != "withdrawn":
-            where = Where(
-                month=period.month(at), unit=unit or "", device_no=device_no or "", officers=tuple(officers or ())
-            )
-            yield Matter(figure="gaps_open" if state == "open" else "gaps_closed", where=where)
+        where = Where(
+            month=period.month(at), unit=unit or "", device_no=device_no or "", officers=tuple(officers or ())
+        )
+        yield Matter(figure="gaps_open" if state == "open" else "gaps_closed", where=where)
 
 
 def _equipment(session: Session, period: Period, now: datetime) -> Iterator[Matter]:
