@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 BOM = b"\xef\xbb\xbf"
@@ -20,6 +21,7 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
+@lru_cache(maxsize=1024)  # the files of a visit share most of theirs
 def time_cell(at: datetime | None, zone: ZoneInfo) -> str:
     """A time in ``zone``, cut to whole seconds; empty for none."""
     return at.astimezone(zone).isoformat(timespec="seconds") if at else ""

@@ -213,7 +213,7 @@ def _cell(column: Column, zone: ZoneInfo) -> Cell:
         return lambda row: "" if row[name] is None else f"{row[name]:.3f}"
     if column.type is Type.INTEGER:
         return lambda row: "" if row[name] is None else str(row[name])
-    return lambda row: guard_formula(row[name] or "")
+    return lambda row: guard_formula(said) if (said := row[name]) else ""
 
 
 _BOOLEAN = {True: "true", False: "false", None: ""}

@@ -51,6 +51,7 @@ from dockd.register.tables import (
 from dockd.register.values import chunks, folded
 
 _LONGEST = timedelta(days=31)
+_ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -540,9 +541,10 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
 def _used_since(begin: datetime, end: datetime | None) -> Select[int]:
     """Records whose time of use reaches into a time. In a query of its own for the same reason as ``_waiting``."""
     used = aliased(RecordRow, name="used")
-    # The index is entered a little earlier: no recorder is a month over one file.
+    # The index is entered a little earlier: no recorder is a month over one file. A limit keeps PostgreSQL from
+    # drawing this query into the one around it, where an order by id would lead it through the whole table, too.
     bounds = [used.used_from >= begin - _LONGEST, func.coalesce(used.used_to, used.used_from) >= begin]
-    return select(used.id).where(*bounds, used.used_from <= end if end else true())
+    return select(used.id).where(*bounds, used.used_from <= end if end else true()).limit(_ALL)
 
 
 def _of_party(name: str) -> CompoundSelect[int]:

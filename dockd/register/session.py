@@ -199,6 +199,8 @@ def _postgresql_engines(url: URL, wait_s: float, place: Place) -> tuple[Engine, 
     def _settle(connection: Any, _record: object) -> None:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(wait_s * 1000)}ms"])
         # a commit that returns is on the medium, also where the server's default says otherwise
+        # Compiling a query takes longer than any of ours.
+        connection.execute("SELECT set_config('jit', 'off', false)")
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
         )
