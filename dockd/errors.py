@@ -220,6 +220,11 @@ class StoreFailing(StoreError):
     hint = "Check the disk (dmesg, smartctl). What was proven before is kept; run the same command again."
 
 
+class StoreUnfit(StoreError):
+    message = "the store {path} does not keep what storing relies on: {reason}"
+    hint = "Use a local disk with ext4, xfs or btrfs, or let the share give it (its server and its mount options)."
+
+
 class StoreMissing(StoreError):
     message = "the store {path} is not there, or is not this station's store"
     hint = "Mount the store's disk. If the store was moved, set store.root in the configuration."

@@ -6,7 +6,6 @@ marker and remove it again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dockd.cli.verdict import Check, Verdict, failed
-from dockd.errors import DockdError, Exit, ProofFailed, ToolMissing, store_error
+from dockd.errors import DockdError, Exit, ToolMissing
 from dockd.locale import N_, _
-from dockd.nouns import VerifiedVia
 
 if TYPE_CHECKING:
     from dockd.register.station import Station
@@ -208,7 +206,7 @@ def check_store(settings: Settings) -> Iterator[Check]:
         return
     yield check_medium(mount_of(root, _mounts()), root)
     yield check_space(shutil.disk_usage(root), settings)
-    yield from check_promises(scratch)
+    yield from check_promises(root)
 
 
 def check_space(usage: tuple[int, int, int], settings: Settings) -> Check:
@@ -288,76 +286,30 @@ def check_medium(mount: Mount | None, root: Path) -> Check:
     return Check("medium", Verdict.OK, _("the store is on {type} ({path})").format(**values))
 
 
-def check_promises(scratch: Path) -> Iterator[Check]:
-    """Tries in ``scratch`` what storing relies on: write, fsync, read-back, rename without replacing, locks."""
-    from dockd.offload.durable import create_temp, remove_durably
+def check_promises(store: Path) -> Iterator[Check]:
+    """Tries on the store what storing relies on: write, fsync, read-back, rename without replacing, locks."""
+    from dockd.offload.promises import try_promises
 
-    first, second = (f"{scratch}/check-{os.getpid()}.{end}" for end in ("a", "b"))
     try:
-        for path in (first, second):
-            remove_durably(path)
-        handle = create_temp(first)
-        try:
-            yield _try_read_back(handle)
-        finally:
-            os.close(handle)
-        yield _try_rename(first, second)
-        yield _try_lock(second)
-    except OSError as error:
-        yield failed("store", store_error(error, str(scratch)))
-    finally:
-        for path in (first, second):
-            if os.path.lexists(path):
-                os.unlink(path)
-
-
-def _try_read_back(handle: int) -> Check:
-    from dockd.offload.readback import read_back
-
-    data = os.urandom(256 << 10)
-    os.write(handle, data)
-    os.fsync(handle)
-    back = read_back(handle)
-    if back.size != len(data) or os.pread(handle, len(data), 0) != data:
-        return failed("store", ProofFailed(text=_("the store gives back other bytes than were written to it")))
-    if back.via is VerifiedVia.CACHE:
+        found = try_promises(str(store))
+    except DockdError as error:
+        yield failed("store", error)
+        return
+    if found.past_cache:
+        yield Check("store", Verdict.OK, _("the store can be written, synced and read back from the medium"))
+    else:
         message = _("the store can be written, but not be read past the cache: proof is weaker here")
-        return Check("store", Verdict.WARN, message, _("A local disk with ext4, xfs or btrfs gives full proof."))
-    return Check("store", Verdict.OK, _("the store can be written, synced and read back from the medium"))
-
-
-def _try_rename(first: str, second: str) -> Check:
-    from dockd.offload.durable import create_temp, fsync_directory, remove_durably, rename_without_replacing
-
-    os.close(create_temp(second))
-    try:
-        rename_without_replacing(first, second)
-    except FileExistsError:
-        remove_durably(second)
-        rename_without_replacing(first, second)
-        fsync_directory(os.path.dirname(second))
-        return Check("rename", Verdict.OK, _("the store never replaces a file by renaming another"))
-    message = _("the store's file system replaced a file that it should not have replaced")
-    return Check("rename", Verdict.FAIL, message, _("Use a disk with ext4, xfs or btrfs."), Exit.CANNOT_STORE)
-
-
-def _try_lock(path: str) -> Check:
-    """Two openings of one file: what one has locked, the other must not get."""
-    held, other = os.open(path, os.O_RDWR | os.O_CLOEXEC), os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return Check("locks", Verdict.OK, _("the store keeps two processes from one card at once (locks)"))
-        message = _("the store's file system gave one lock twice")
-    except OSError as error:
-        message = _("the store's file system gives no locks: {reason}").format(reason=error.strerror)
-    finally:
-        os.close(held)
-        os.close(other)
-    hint = _("Let the share give locks (its server and its mount options), or use a local disk.")
-    return Check("locks", Verdict.FAIL, message, hint, Exit.CANNOT_STORE)
+        yield Check("store", Verdict.WARN, message, _("A local disk with ext4, xfs or btrfs gives full proof."))
+    if found.keeps_names:
+        yield Check("rename", Verdict.OK, _("the store never replaces a file by renaming another"))
+    else:
+        message = _("the store's file system replaced a file that it should not have replaced")
+        yield Check("rename", Verdict.FAIL, message, _("Use a disk with ext4, xfs or btrfs."), Exit.CANNOT_STORE)
+    if not found.no_locks:
+        yield Check("locks", Verdict.OK, _("the store keeps two processes from one card at once (locks)"))
+    else:
+        hint = _("Let the share give locks (its server and its mount options), or use a local disk.")
+        yield Check("locks", Verdict.FAIL, found.no_locks, hint, Exit.CANNOT_STORE)
 
 
 # --- the register --------------------------------------------------------------------------------------

@@ -71,8 +71,7 @@ def sharing_lanes(
     deadline = time.monotonic() + patience_s
     held: list[int] = []
     try:
-        with blaming_store(store):
-            make_directories(store, LOCKS)
+        with blaming_store(store):  # whoever describes holds a card's lock: the folder is there
             while not (held := _free_lanes(store, most)) and time.monotonic() < deadline:
                 check()
                 time.sleep(_PAUSE_S)

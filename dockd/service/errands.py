@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from dockd.offload.promises import Promises, require_promises
 from dockd.register import alerts, recorders
 from dockd.register.station import Station, open_station
 from dockd.service.attendance import utc_now
@@ -21,12 +22,15 @@ Send = Callable[[object], None]
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Whether register and store stand and belong together. Raises what ``open_station`` raises."""
+    """Whether register and store stand and belong together, and what the store's mount keeps.
+
+    Raises what ``open_station`` and ``require_promises`` raise.
+    """
 
     settings: Settings
 
-    def __call__(self, send: Send, lifeline: Lifeline, fds: tuple[int, ...]) -> None:
-        _at(self.settings, lambda station: None)
+    def __call__(self, send: Send, lifeline: Lifeline, fds: tuple[int, ...]) -> Promises:
+        return _at(self.settings, lambda station: require_promises(str(station.store)))
 
 
 @dataclass(frozen=True, slots=True)

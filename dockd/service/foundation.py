@@ -25,6 +25,7 @@ from dockd.errors import (
     WorkerDied,
 )
 from dockd.locale import _
+from dockd.offload.promises import Promises
 from dockd.service.crew import Ended, Work
 from dockd.service.errands import Opening, Recovering
 from dockd.service.parts import Part, Surroundings
@@ -92,8 +93,10 @@ class Foundation(Part):
         else:
             raise error
 
-    def _stand(self, _value: Any) -> None:
+    def _stand(self, mount: Promises) -> None:
         assert self._around is not None
+        if not mount.past_cache:
+            _log.warning("store_proof_weaker", reason="the store cannot be read past the cache")
         self._stands = True
         self._do(Recovering(self._around.settings), lambda count: _log.info("visits_recovered", count=count))
         self._on_stand()

@@ -13,7 +13,8 @@ import pytest
 from dockd.cli import checks
 from dockd.cli.checks import Mount, mount_of, parse_mount
 from dockd.cli.verdict import Check, Verdict, exit_code
-from dockd.errors import Exit
+from dockd.errors import Exit, StoreUnfit
+from dockd.offload.promises import require_promises
 from dockd.register.station import Station
 from dockd.settings import ARTICLE_23, Settings, load_settings, parse_settings
 
@@ -273,8 +274,9 @@ def test_a_folder_that_cannot_be_written_is_the_stores_trouble(tmp_path: Path) -
 
 
 def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / ".dockd").mkdir()
     assert [c.result for c in checks.check_promises(tmp_path)] == ["OK", "OK", "OK"]
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / ".dockd").iterdir()) == []
 
 
 @pytest.mark.parametrize("answer", [None, OSError(errno.ENOLCK, "No locks available")])
@@ -288,9 +290,12 @@ def test_a_mount_that_gives_a_lock_twice_or_none_is_told(
             raise answer
 
     monkeypatch.setattr("fcntl.flock", flock)
+    (tmp_path / ".dockd").mkdir()
     *_, locks = checks.check_promises(tmp_path)
     assert (locks.check, locks.result, locks.exit_code) == ("locks", Verdict.FAIL, 4)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / ".dockd").iterdir()) == []
+    with pytest.raises(StoreUnfit, match="lock"):
+        require_promises(str(tmp_path))
 
 
 def test_zone_and_parsers_are_told(settings: Settings, station: Station) -> None:

@@ -35,7 +35,7 @@ def place_of(frame: FrameType | None) -> str:
     return inner
 
 
-_TRIALS = ("cli.checks", "service.storecheck")
+_TRIALS = ("offload.promises", "service.storecheck")
 _TRIAL = "prove_writable"
 """What is synced there is removed again."""
 

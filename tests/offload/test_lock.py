@@ -14,6 +14,7 @@ import pytest
 from dock import Dock, Steps, in_child
 
 from dockd.errors import StoreFailing, StoreMissing, StoreReadOnly, VisitBusy
+from dockd.offload.layout import LOCKS
 from dockd.offload.lock import card_lock_path, holding_card, sharing_lanes, try_lock
 from dockd.offload.steps import Step
 
@@ -142,31 +143,32 @@ def _expect(holds: bool) -> None:
     assert holds
 
 
-def test_lanes_are_shared_by_all_and_each_one_gets_at_least_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_lanes_are_shared_by_all_and_each_one_gets_at_least_one(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.makedirs(f"{store}/{LOCKS}")
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     asked: list[int] = []
-    with sharing_lanes(str(tmp_path), 2, check=lambda: None) as first:
+    with sharing_lanes(store, 2, check=lambda: None) as first:
         with (
-            sharing_lanes(str(tmp_path), 2, check=lambda: None) as second,
-            sharing_lanes(str(tmp_path), 2, check=lambda: asked.append(1), patience_s=0.2) as third,
+            sharing_lanes(store, 2, check=lambda: None) as second,
+            sharing_lanes(store, 2, check=lambda: asked.append(1), patience_s=0.2) as third,
         ):
             assert (first, second, third) == (2, 1, 1)
         assert asked, "who waits asks whether it may go on"
-        with sharing_lanes(str(tmp_path), 9, check=lambda: None) as again:
+        with sharing_lanes(store, 9, check=lambda: None) as again:
             assert again == 1
-    with sharing_lanes(str(tmp_path), 9, check=lambda: None) as alone:
+    with sharing_lanes(store, 9, check=lambda: None) as alone:
         assert alone == 3
 
 
-def test_a_waiting_process_that_may_not_go_on_stops_at_once(tmp_path: Path) -> None:
+def test_a_waiting_process_that_may_not_go_on_stops_at_once(store: str) -> None:
+    os.makedirs(f"{store}/{LOCKS}")
+
     def refuse() -> None:
         raise KeyboardInterrupt
 
     with (
-        sharing_lanes(str(tmp_path), 999, check=lambda: None),
+        sharing_lanes(store, 999, check=lambda: None),
         pytest.raises(KeyboardInterrupt),
-        sharing_lanes(str(tmp_path), 1, check=refuse),
+        sharing_lanes(store, 1, check=refuse),
     ):
         pass
