@@ -50,6 +50,11 @@ class Period:
             return self.begin is None and self.end is None
         return (self.begin is None or at >= self.begin) and (self.end is None or at < self.end)
 
+    def within(self, time: ColumnElement[Any] | InstrumentedAttribute[Any]) -> list[ColumnElement[bool]]:
+        """The bounds as a query's conditions on a column of times."""
+        bounds = [time >= self.begin] if self.begin else []
+        return bounds + ([time < self.end] if self.end else [])
+
     def month(self, at: datetime | None) -> str:
         return f"{at.astimezone(self.zone):%Y-%m}" if at else ""
 
@@ -140,13 +145,8 @@ def _rows(session: Session, period: Period) -> Result[*tuple[Any, ...]]:
 
 def _made_within(period: Period) -> ColumnElement[bool]:
     """Made in the period, or docked in it where nobody knows when it was made; both from one index."""
-
-    def within(column: InstrumentedAttribute[Any]) -> list[ColumnElement[bool]]:
-        bounds = [column >= period.begin] if period.begin else []
-        return bounds + ([column < period.end] if period.end else [])
-
-    made = and_(RecordRow.used_from.is_not(None), *within(RecordRow.used_from))
-    return or_(made, and_(RecordRow.used_from.is_(None), *within(RecordRow.docked_at)))
+    made = and_(RecordRow.used_from.is_not(None), *period.within(RecordRow.used_from))
+    return or_(made, and_(RecordRow.used_from.is_(None), *period.within(RecordRow.docked_at)))
 
 
 def matters(session: Session, period: Period, now: datetime, holidays: Holidays = ()) -> list[Matter]:
@@ -167,9 +167,7 @@ def _cases(session: Session, period: Period, now: datetime, holidays: Holidays) 
     work = select(func.min(CaseWorkRow.used_from)).where(CaseWorkRow.case_id == CaseRow.id).scalar_subquery()
     begun = func.coalesce(work, CaseRow.created_at)
     footage = exists().where(RecordRow.case_no == CaseRow.case_no)
-    within = [begun >= period.begin] if period.begin else []
-    within += [begun < period.end] if period.end else []
-    query = select(CaseRow, begun.label("begun"), footage.label("has_footage")).where(*within)
+    query = select(CaseRow, begun.label("begun"), footage.label("has_footage")).where(*period.within(begun))
     found = session.execute(query.order_by(CaseRow.id)).all()
     officers = _workers(session, [row.CaseRow.id for row in found])
     units = _units(session)
@@ -194,13 +192,11 @@ def _workers(session: Session, cases: Iterable[int]) -> dict[int, tuple[str, ...
 
 def _interruptions(session: Session, period: Period) -> Iterator[Matter]:
     of_gap = (InterruptionRow.state, InterruptionRow.from_at)
-    within = [InterruptionRow.from_at >= period.begin] if period.begin else []
-    within += [InterruptionRow.from_at < period.end] if period.end else []
     rows = session.execute(
         select(*of_gap, RecordRow.officers, RecorderRow.device_no, RecorderRow.unit)
         .outerjoin(RecordRow, RecordRow.id == InterruptionRow.before_record_id)
         .outerjoin(RecorderRow, RecorderRow.id == InterruptionRow.recorder_id)
-        .where(InterruptionRow.state != "withdrawn", *within)
+        .where(InterruptionRow.state != "withdrawn", *period.within(InterruptionRow.from_at))
     )
     for state, at, officers, device_no, unit in rows:
         where = Where(
@@ -241,12 +237,10 @@ def _by_month(period: Period, begin: datetime, end: datetime) -> Iterator[tuple[
 
 
 def _alerts(session: Session, period: Period) -> Iterator[Matter]:
-    within = [AlertRow.opened_at >= period.begin] if period.begin else []
-    within += [AlertRow.opened_at < period.end] if period.end else []
     rows = session.execute(
         select(AlertRow.kind, AlertRow.opened_at, AlertRow.facts, RecorderRow.device_no, RecorderRow.unit)
         .outerjoin(RecorderRow, RecorderRow.id == AlertRow.recorder_id)
-        .where(AlertRow.kind.in_(_BY_ALERT), *within)
+        .where(AlertRow.kind.in_(_BY_ALERT), *period.within(AlertRow.opened_at))
     )
     for kind, at, facts, device_no, unit in rows:
         officers = tuple(str(cert_no) for cert_no in facts.get("cert_nos") or ())
