@@ -91,5 +91,6 @@ def test_an_upgrade_migrates_the_register_after_a_backup_and_changes_no_configur
     guest.run("systemctl is-active dockd.service && dockd check --json >/dev/null")
     guest.run("dockd verify && dockd ledger verify", patience_s=300)
     dock(guest, "A1", card)
+    wait_for(guest, "len(visits()) == 2")
     shown, _safe_at = safe_visit(guest, "A1")
     assert {one["outcome"] for one in shown["files"]} == {"already_stored"}
