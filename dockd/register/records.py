@@ -17,12 +17,12 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
+    and_,
     delete,
     exists,
     func,
     select,
     text,
-    true,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
@@ -51,7 +51,6 @@ from dockd.register.tables import (
 from dockd.register.values import chunks, folded
 
 _LONGEST = timedelta(days=31)
-_ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,8 +479,15 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
 
     The next page begins after the last id of this one, however the register grew meanwhile.
     """
-    query = _records().where(RecordRow.id > after, *_conditions(wanted)).order_by(RecordRow.id).limit(limit)
-    return _read(session, query)
+    # Their ids first. Ordered by the id itself, a search for few would walk through all of history to them.
+    few = wanted.used_from is not None or wanted.party is not None
+    order = RecordRow.id + 0 if few else RecordRow.id
+    found = select(RecordRow.id).where(RecordRow.id > after, *_conditions(wanted)).order_by(order).limit(limit)
+    pages = [
+        _read(session, _records().where(RecordRow.id.in_(some)).order_by(RecordRow.id))
+        for some in chunks(session.scalars(found))
+    ]
+    return tuple(record for page in pages for record in page)
 
 
 def count_records(session: Session, case_no: str) -> int:
@@ -523,7 +529,7 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
         None if wanted.officer is None else RecordRow.id.in_(_named(wanted.officer)),
         None if wanted.device_no is None else RecordRow.recorder_id.in_(_numbered(wanted.device_no)),
         None if wanted.party is None else RecordRow.id.in_(_of_party(wanted.party)),
-        None if wanted.used_from is None else RecordRow.id.in_(_used_since(wanted.used_from, wanted.used_to)),
+        None if wanted.used_from is None else _used_since(wanted.used_from),
         None if wanted.used_to is None else RecordRow.used_from <= wanted.used_to,
         None if wanted.visit_id is None else RecordRow.visit_id == wanted.visit_id,
         None if wanted.media is None else RecordRow.media_type == wanted.media.value,
@@ -538,13 +544,9 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
     return [condition for condition in said if condition is not None]
 
 
-def _used_since(begin: datetime, end: datetime | None) -> Select[int]:
-    """Records whose time of use reaches into a time. In a query of its own for the same reason as ``_waiting``."""
-    used = aliased(RecordRow, name="used")
-    # The index is entered a little earlier: no recorder is a month over one file. A limit keeps PostgreSQL from
-    # drawing this query into the one around it, where an order by id would lead it through the whole table, too.
-    bounds = [used.used_from >= begin - _LONGEST, func.coalesce(used.used_to, used.used_from) >= begin]
-    return select(used.id).where(*bounds, used.used_from <= end if end else true()).limit(_ALL)
+def _used_since(begin: datetime) -> ColumnElement[bool]:
+    """Used at that time or later. The index is entered a little earlier: no recorder is a month over one file."""
+    return and_(RecordRow.used_from >= begin - _LONGEST, func.coalesce(RecordRow.used_to, RecordRow.used_from) >= begin)
 
 
 def _of_party(name: str) -> CompoundSelect[int]:

@@ -541,7 +541,7 @@ class RecordRow(Table):
         # A month's figures: made in it, or docked in it where nobody knows when it was made.
         Index(None, "used_from", "docked_at"),
         # A part of a name is looked for in all names, and in nothing else.
-        Index("ix_record_party", "party", sqlite_where=text(FEW_PARTIES), postgresql_where=text(FEW_PARTIES)),
+        Index("ix_record_party", "party", "id", sqlite_where=text(FEW_PARTIES), postgresql_where=text(FEW_PARTIES)),
         Index("ix_record_many_parties", "id", sqlite_where=text(MANY_PARTIES), postgresql_where=text(MANY_PARTIES)),
         Index(None, "stored_at"),
         Index(None, "tags_complete", "stored_at"),

@@ -260,7 +260,8 @@ def test_pages_follow_each_other_without_gap_or_double(register: Register, many:
     ],
 )
 def test_a_search_by_number_uses_its_index(register: Register, wanted: RecordFilter, index: str) -> None:
-    query = select(RecordRow.id).where(*records._conditions(wanted)).order_by(RecordRow.id).limit(9)
+    order = RecordRow.id + 0 if wanted.used_from or wanted.party else RecordRow.id
+    query = select(RecordRow.id).where(*records._conditions(wanted)).order_by(order).limit(9)
     with register.read() as session:
         if register.dialect == "postgresql":
             session.execute(text("SET LOCAL enable_seqscan = off"))  # an empty table is read whole otherwise

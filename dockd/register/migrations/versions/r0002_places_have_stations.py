@@ -33,7 +33,7 @@ def upgrade() -> None:
     op.drop_index(op.f("ix_record_used_from"), "record")
     op.create_index(op.f("ix_record_used_from_docked_at"), "record", ["used_from", "docked_at"], unique=False)
     few, many = sa.text("length(party) <= 500"), sa.text("length(party) > 500")
-    op.create_index("ix_record_party", "record", ["party"], sqlite_where=few, postgresql_where=few)
+    op.create_index("ix_record_party", "record", ["party", "id"], sqlite_where=few, postgresql_where=few)
     op.create_index("ix_record_many_parties", "record", ["id"], sqlite_where=many, postgresql_where=many)
     op.create_index(op.f("ix_revision_at"), "revision", ["at"], unique=False)
 
