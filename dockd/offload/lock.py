@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dockd.errors import StationBusy, VisitBusy
 from dockd.offload.durable import blaming_store, make_directories
@@ -71,7 +71,9 @@ def sharing_lanes(
     deadline = time.monotonic() + patience_s
     held: list[int] = []
     try:
-        with blaming_store(store):  # whoever describes holds a card's lock: the folder is there
+        with blaming_store(store):
+            with suppress(FileExistsError):
+                os.mkdir(f"{store}/{LOCKS}")  # below a folder that every store has; nothing durable hangs on a lock
             while not (held := _free_lanes(store, most)) and time.monotonic() < deadline:
                 check()
                 time.sleep(_PAUSE_S)

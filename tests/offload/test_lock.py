@@ -14,7 +14,7 @@ import pytest
 from dock import Dock, Steps, in_child
 
 from dockd.errors import StoreFailing, StoreMissing, StoreReadOnly, VisitBusy
-from dockd.offload.layout import LOCKS
+from dockd.offload.layout import PRIVATE
 from dockd.offload.lock import card_lock_path, holding_card, sharing_lanes, try_lock
 from dockd.offload.steps import Step
 
@@ -144,7 +144,7 @@ def _expect(holds: bool) -> None:
 
 
 def test_lanes_are_shared_by_all_and_each_one_gets_at_least_one(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.makedirs(f"{store}/{LOCKS}")
+    os.mkdir(f"{store}/{PRIVATE}")
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     asked: list[int] = []
     with sharing_lanes(store, 2, check=lambda: None) as first:
@@ -161,7 +161,7 @@ def test_lanes_are_shared_by_all_and_each_one_gets_at_least_one(store: str, monk
 
 
 def test_a_waiting_process_that_may_not_go_on_stops_at_once(store: str) -> None:
-    os.makedirs(f"{store}/{LOCKS}")
+    os.mkdir(f"{store}/{PRIVATE}")
 
     def refuse() -> None:
         raise KeyboardInterrupt
