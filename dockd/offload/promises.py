@@ -24,6 +24,7 @@ from dockd.offload.durable import (
     rename_without_replacing,
 )
 from dockd.offload.layout import PRIVATE
+from dockd.offload.readback import read_back
 
 _SIZE = 256 << 10
 
@@ -75,8 +76,6 @@ def _removing(*paths: str) -> Iterator[tuple[str, ...]]:
 
 
 def _reads_back(handle: int) -> bool:
-    from dockd.offload.readback import read_back
-
     data = os.urandom(_SIZE)
     os.write(handle, data)
     os.fsync(handle)

@@ -140,12 +140,6 @@ def without_sidecar(session: Session, visit_id: int) -> list[int]:
     return sorted(session.scalars(union(own, seen_again)))
 
 
-def records_elsewhere(session: Session, record_ids: Sequence[int], station_no: str) -> list[int]:
-    """Those of a few records whose footage, and so their sidecars, lie in another station's store."""
-    where = (RecordRow.id.in_(record_ids), RecordRow.station_no != station_no)
-    return sorted(session.scalars(select(RecordRow.id).where(*where)))
-
-
 def without_own_sidecar(session: Session, record_ids: Sequence[int]) -> list[int]:
     """Those of a few records whose present revision has no sidecar yet."""
     written = select(SidecarRow.id).where(

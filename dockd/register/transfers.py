@@ -640,12 +640,12 @@ def add_location(
     ``known.state`` is what was found in its old place (which may be whole again since: that is not proven).
     What only another station has stored has its first place here; the other's is not touched.
     """
-    lost = LocationState.ALTERED if known.state is LocationState.ALTERED else LocationState.MISSING
-    kind, reason, why = "footage.stored_again", "stored_again", {lost.value: known.location}
-    if not known.location:
-        kind, reason, why = "footage.stored_here_too", "other_station", {}
-    else:
+    if known.location:
+        lost = LocationState.ALTERED if known.state is LocationState.ALTERED else LocationState.MISSING
         session.execute(update(LocationRow).where(LocationRow.path == known.location).values(state=lost.value))
+        kind, reason, why = "footage.stored_again", "stored_again", {lost.value: known.location}
+    else:
+        kind, reason, why = "footage.stored_here_too", "other_station", {}
     session.add(
         LocationRow(
             station_no=visit.station_no,

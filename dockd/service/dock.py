@@ -200,7 +200,7 @@ class Dock:
 
     def _times(self, stay: Stay) -> Iterator[float]:
         yield stay.changed_at + self.rules.settle_s
-        yield stay.changed_at + max(self.rules.settle_s, _UNSURE_S)
+        yield self._settled_at(stay)
         yield stay.changed_at + _LOCKED_S
         if stay.empty_at is not None:
             yield stay.empty_at + self.rules.return_s
@@ -354,7 +354,10 @@ class Dock:
 
     def has_settled(self, stay: Stay, now: float) -> bool:
         """Whether what shows no card will not show one by itself."""
-        return now >= stay.changed_at + max(self.rules.settle_s, _UNSURE_S)
+        return now >= self._settled_at(stay)
+
+    def _settled_at(self, stay: Stay) -> float:
+        return stay.changed_at + max(self.rules.settle_s, _UNSURE_S)
 
     def _goes_first(self, stay: Stay) -> bool:
         return self.rules.bays.get(stay.port, ("", False))[1]

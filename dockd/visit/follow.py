@@ -128,8 +128,8 @@ def _probe(
         return {}
     with sharing_lanes(str(station.store), limits.lanes, check=check) as lanes:
         found = probe_batch(list(paths), limits=replace(limits, lanes=lanes))
-    if late := [path for path, facts in found.items() if "probe_timeout" in facts.problems][:_ONCE_MORE]:
-        found |= probe_batch(late, limits=replace(limits, lanes=1, seconds_per_file=2 * limits.seconds_per_file))
+        if late := [path for path, facts in found.items() if "probe_timeout" in facts.problems][:_ONCE_MORE]:
+            found |= probe_batch(late, limits=replace(limits, lanes=1, seconds_per_file=2 * limits.seconds_per_file))
     return {paths[path]: facts for path, facts in found.items()}
 
 

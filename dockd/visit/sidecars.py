@@ -15,7 +15,7 @@ from dockd.footage.sidecar import SidecarValues, parse_sidecar, render_sidecar, 
 from dockd.nouns import Officer
 from dockd.offload.durable import blaming_store
 from dockd.register import ledger, officers, recorders, records
-from dockd.register.footage import holes_of, other_paths, records_elsewhere, without_own_sidecar
+from dockd.register.footage import holes_of, other_paths, without_own_sidecar
 from dockd.register.ledger import Line
 from dockd.register.records import Record
 from dockd.register.reviews import Concerned, ask_review, take_turn
@@ -47,13 +47,11 @@ def write_lacking(station: Station, record_ids: Sequence[int]) -> None:
 
 def _write_batch(station: Station, record_ids: Sequence[int], check: Callable[[], None]) -> None:
     with station.register.read() as session:
-        others = records_elsewhere(session, record_ids, station.station_no)
-    if others:
+        found = [record for number in record_ids if (record := records.find_record(session, number))]
+        own = [record for record in found if record.station_no == station.station_no]
+        values = [(record, values_of(session, record)) for record in own if record.location]
+    if others := [record.record_id for record in found if record.station_no != station.station_no]:
         _ask_others(station, others)
-        record_ids = [number for number in record_ids if number not in set(others)]
-    with station.register.read() as session:
-        found = [records.find_record(session, record_id) for record_id in record_ids]
-        values = [(r, values_of(session, r)) for r in found if r and r.location]
     rows: list[dict[str, Any]] = []
     for record, said in values:
         check()

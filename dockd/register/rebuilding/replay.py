@@ -52,7 +52,7 @@ HANDLERS: Mapping[str, Handler] = {
     "visit.temp_set_aside": stays.temp_set_aside,
     "footage.stored": stays.footage_stored,
     "footage.stored_again": stays.footage_stored_again,
-    "footage.stored_here_too": stays.footage_stored_here_too,
+    "footage.stored_here_too": stays.footage_stored,  # the ledger of the station that stored it first is not read
     "footage.missing": stays.footage_state(LocationState.MISSING),
     "footage.altered": stays.footage_state(LocationState.ALTERED),
     "footage.found": stays.footage_state(LocationState.PRESENT),

@@ -175,11 +175,6 @@ def footage_stored(rows: Rows, line: TaleLine) -> None:
     _place(rows, line)
 
 
-def footage_stored_here_too(rows: Rows, line: TaleLine) -> None:
-    """The first place here of what another station had stored; that one's ledger is not read, so it is made here."""
-    footage_stored(rows, line)
-
-
 def footage_stored_again(rows: Rows, line: TaleLine) -> None:
     """A further place of footage whose file was missing or altered."""
     _see(rows, line)
