@@ -236,6 +236,11 @@ def matter(about: str) -> str:
     return f"{about[: _ABOUT_MAX - 33]}#{hashlib.sha256(about.encode()).hexdigest()[:32]}"
 
 
+def stands(session: Session, *, station_no: str, kind: str, about: str) -> bool:
+    """Whether the matter has an alert of this station that is not closed."""
+    return _standing(session, station_no, kind, matter(about)) is not None
+
+
 def _standing(session: Session, station_no: str, kind: str, about: str) -> int | None:
     return session.scalar(
         select(AlertRow.id).where(

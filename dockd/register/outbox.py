@@ -111,6 +111,15 @@ def has_waiting(session: Session, station_no: str, channel: str) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
+def holds_any(session: Session, station_no: str) -> bool:
+    """Whether some message of the station is not at its end yet, due or not."""
+    query = select(OutboxRow.id).where(
+        OutboxRow.station_no == station_no,
+        OutboxRow.state.in_((OutboxState.NEW, OutboxState.WAITING, OutboxState.SENDING)),
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def unrouted(session: Session, station_no: str) -> list[Message]:
     """What nobody has been chosen for yet, oldest first."""
     query = select(OutboxRow).where(OutboxRow.station_no == station_no, OutboxRow.state == OutboxState.NEW)

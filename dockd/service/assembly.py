@@ -18,6 +18,7 @@ from dockd.service.rereading import Rereading
 from dockd.service.schedule import Schedule
 from dockd.service.supervisor import Supervisor
 from dockd.service.teller import Teller
+from dockd.service.ticks import TICKS, Round
 from dockd.service.udev import Source, Udev
 from dockd.service.visits import Visits
 from dockd.settings import Settings
@@ -31,8 +32,9 @@ WARM = (
     "dockd.service.unlocking",
     "dockd.service.served",
     "dockd.cli.main",
+    *(tick.module for tick in TICKS if tick.round in (Round.DELIVER, Round.WATCH)),
 )
-"""What workers need: the nursery loads it once, so that no plug-in and no command waits for it."""
+"""What workers need: the nursery loads it once, so that no plug-in, no command and no round waits for it."""
 
 
 def assemble(

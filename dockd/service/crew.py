@@ -8,7 +8,6 @@ that before every write (field-notes 10).
 from __future__ import annotations
 
 import gc
-import itertools
 import os
 import pickle
 import signal
@@ -79,7 +78,8 @@ class Crew:
         self.loop = loop
         self._warm = tuple(warm)
         self._jobs: dict[int, _Job] = {}
-        self._seq = itertools.count(1)
+        self.begun = 0
+        """How many works have been begun so far."""
         self._orders: socket.socket | None = None
         self._nursery = 0
         self._asked_at: float | None = None
@@ -127,7 +127,8 @@ class Crew:
 
         ``fds`` reach the worker under other numbers; the caller closes its own when this returns.
         """
-        job = next(self._seq)
+        self.begun += 1
+        job = self.begun
         words, its_words = os.pipe()
         its_beat, beat = os.pipe()
         hand = Hand(self, job, beat)

@@ -11,31 +11,37 @@ from contextlib import suppress
 
 from dockd.service.devices import Block, Ownership, Sighting
 from dockd.service.loop import Loop, Moment
+from dockd.service.watching import Watch
 
-_LOOK_S = 0.2
+_LOOK_S = 5.0
 
 
 class Folders:
-    """A source of devices that looks into ``root`` five times a second."""
+    """A source of devices that looks into ``root`` when something changes there, and every five seconds."""
 
     def __init__(self, root: str) -> None:
         self._root = os.path.abspath(root)
         self._moment: Moment | None = None
+        self._watch: Watch | None = None
 
     def start(self, loop: Loop, on_sight: Callable[[Sighting], None]) -> None:
         seen: Sighting | None = None
 
         def look() -> None:
             nonlocal seen
-            self._moment = loop.after(_LOOK_S, look)
+            watch.renew()
+            self._moment = loop.no_later(self._moment, _LOOK_S, look)
             found = Sighting(frozenset(self._cards()))
             if found != seen:
                 seen = found
                 on_sight(found)
 
+        watch = self._watch = Watch(self._root, lambda: loop.say(look))
         look()
 
     def stop(self) -> None:
+        if self._watch:
+            self._watch.end()
         if self._moment:
             self._moment.cancel()
 

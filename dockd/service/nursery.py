@@ -23,6 +23,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from sqlalchemy.orm import configure_mappers
+
 from dockd.visit.worker import MOST_FDS, PR_SET_PDEATHSIG, Lifeline, be_worker
 
 ORDER = struct.Struct("!cI")
@@ -53,6 +55,7 @@ def _live(orders: socket.socket, warm: Sequence[str]) -> None:
     _keep_only(orders.fileno())
     for module in warm:
         import_module(module)
+    configure_mappers()  # once here instead of in each worker
     gc.collect()
     gc.freeze()
     with suppress(OSError):  # the service has gone, with words of ours that it did not read

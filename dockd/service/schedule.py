@@ -23,7 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from dockd import trace
 from dockd.errors import DockdError, StoreError
-from dockd.register import alerts
+from dockd.register import alerts, outbox
 from dockd.register.station import Station, open_station
 from dockd.service.crew import Ended
 from dockd.service.parts import Part, Surroundings
@@ -49,19 +49,21 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Going:
-    """A worker's round."""
+    """A worker's round. Returns whether the outbox holds anything when it is done."""
 
     settings: Settings
     ticks: tuple[Tick, ...]
     now: Callable[[], datetime]
 
-    def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> None:
+    def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> bool:
         del fds
         station = open_station(self.settings, now=self.now, actor="dockd")
         try:
             for tick in self.ticks:
                 lifeline.check()
                 send(carry_out(tick, station))
+            with station.register.read() as session:
+                return outbox.holds_any(session, station.station_no)
         finally:
             station.close()
 
@@ -92,9 +94,8 @@ def _say(station: Station, tick: Tick, error: str) -> None:
     matter: dict[str, Any] = {"station_no": station.station_no, "kind": "job_failed", "about": f"job:{tick.name}"}
     try:
         with station.register.read() as session:
-            stands = any(one.about == matter["about"] for one in alerts.list_alerts(session, open_only=True))
-        if stands == bool(error):
-            return
+            if alerts.stands(session, **matter) == bool(error):
+                return
         with station.register.write() as session:
             if error:
                 facts = {"job": tick.name, "evidence": error}
@@ -116,6 +117,7 @@ class Schedule(Part):
         self._around: Surroundings | None = None
         self._scheduler: BackgroundScheduler | None = None
         self._under_way: set[Round] = set()
+        self._calm: int | None = None  # how many works had been begun when the outbox was known to be empty
         self._last: dict[str, Outcome] = {}
         self._ending = False
 
@@ -169,10 +171,14 @@ class Schedule(Part):
         if one in self._under_way:
             _log.info("round_still_under_way", job=one.value)  # a night's proof that takes longer than its turn
             return
+        crew = self._around.crew
+        if one is Round.DELIVER and crew.begun == self._calm:
+            return  # nobody has worked here since the outbox was empty; what others wrote, the next WATCH finds
         self._under_way.add(one)
         ticks = tuple(tick for tick in self._ticks if tick.round is one)
-        work = Going(self._around.settings, ticks, self._around.now)
-        self._around.crew.hire(work, on_word=self._hear, on_end=lambda ended: self._end(one, ended))
+        work, alone = Going(self._around.settings, ticks, self._around.now), not crew.size
+        crew.hire(work, on_word=self._hear, on_end=lambda ended: self._end(one, ended, calm))
+        calm = crew.begun if alone else None
 
     def _hear(self, word: object) -> None:
         if not isinstance(word, Outcome):
@@ -183,8 +189,11 @@ class Schedule(Part):
         else:
             _log.debug("job_done", job=word.name, seconds=round(word.seconds, 3))
 
-    def _end(self, one: Round, ended: Ended) -> None:
+    def _end(self, one: Round, ended: Ended, calm: int | None) -> None:
+        """``calm``: how many works had been begun with this one, if no other was under way then."""
         self._under_way.discard(one)
+        if ended.value is False:
+            self._calm = calm
         if ended.error is not None and not self._ending:
             name = ended.error.name if isinstance(ended.error, DockdError) else "fault"
             _log.warning("round_failed", job=one.value, error=name)

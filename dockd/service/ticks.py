@@ -35,6 +35,10 @@ class Tick:
     round: Round
     act: str
 
+    @property
+    def module(self) -> str:
+        return self.act.partition(":")[0]
+
 
 TICKS: Sequence[Tick] = (
     Tick("deliver", Round.DELIVER, "dockd.alert.delivery:deliver_due"),

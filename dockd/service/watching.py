@@ -13,11 +13,29 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 import structlog
-from watchdog.events import FileClosedNoWriteEvent, FileOpenedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirModifiedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 _LIMITS = {errno.ENOSPC: "fs.inotify.max_user_watches", errno.EMFILE: "fs.inotify.max_user_instances"}
+
+# Not what only reads: we do that ourselves, and each look would call for the next one.
+_CHANGES: list[type[FileSystemEvent]] = [
+    *(DirCreatedEvent, DirModifiedEvent, DirMovedEvent, DirDeletedEvent),
+    *(FileCreatedEvent, FileModifiedEvent, FileClosedEvent, FileMovedEvent, FileDeletedEvent),
+]
 
 _log = structlog.get_logger()
 
@@ -62,7 +80,7 @@ class Watch(FileSystemEventHandler):
             return
         observer = Observer()
         try:
-            observer.schedule(self, self._folder, recursive=self._deep)
+            observer.schedule(self, self._folder, recursive=self._deep, event_filter=_CHANGES)
             observer.start()
         except OSError as error:
             setting = _LIMITS.get(error.errno or 0)
@@ -81,8 +99,8 @@ class Watch(FileSystemEventHandler):
                 observer.stop()
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        if self._ended or isinstance(event, FileOpenedEvent | FileClosedNoWriteEvent):
-            return  # we read there ourselves
+        if self._ended:
+            return
         paths = (os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
         if not self._names or any(os.path.basename(path) in self._names for path in paths):
             self._on_change()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from test_deliveries import deliver, register
+from watchdog.events import FileSystemEvent
 
 from dockd.register import alerts
 from dockd.register.station import create_station, open_station
@@ -192,6 +193,30 @@ def test_a_watch_tells_of_what_was_renamed_into_place_and_of_nothing_else(tmp_pa
     assert watch.lives()
     watch.end()
     assert not watch.lives()
+
+
+def test_looking_and_reading_is_no_change(tmp_path: Path) -> None:
+    """Otherwise each look at a folder would call for the next one."""
+    heard: list[str] = []
+
+    class Heard(Watch):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            heard.append(os.path.basename(os.fsdecode(event.src_path)))
+
+    (tmp_path / "kept").write_text("x")
+    watch = Heard(str(tmp_path), lambda: None, deep=True)
+    watch.renew()
+    end = Loop().clock
+    limit = end() + 20
+    while not watch.lives():
+        assert end() < limit
+    assert os.listdir(tmp_path) == ["kept"]
+    assert (tmp_path / "kept").read_text() == "x"
+    (tmp_path / "new").write_text("x")
+    while "new" not in heard:  # events come in their order
+        assert end() < limit
+    watch.end()
+    assert "kept" not in heard
 
 
 # --- the configuration ---------------------------------------------------------------------------------------------

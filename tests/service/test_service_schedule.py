@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -16,14 +17,16 @@ from apscheduler.events import EVENT_JOB_EXECUTED, EVENT_JOB_MISSED
 from apscheduler.triggers.date import DateTrigger
 
 from dockd.errors import StoreFull
-from dockd.register import alerts
+from dockd.register import alerts, outbox
 from dockd.register.station import Station
-from dockd.service.crew import Crew
+from dockd.register.tables import StationRow
+from dockd.service.crew import Crew, Ended
 from dockd.service.loop import Loop
 from dockd.service.parts import Surroundings
 from dockd.service.schedule import SOON_S, Going, Schedule, carry_out, scheduler_of, trigger_of
 from dockd.service.ticks import TICKS, Round, Tick
 from dockd.settings import Settings, parse_settings
+from dockd.visit.worker import Lifeline
 
 done: list[str] = []
 
@@ -81,6 +84,18 @@ def test_an_act_that_fails_is_alerted_once_and_the_alert_ends_with_its_first_suc
     assert open_jobs(station) == ["job:bad"]
     carry_out(replace(failing, act=f"{__name__}:good"), station)
     assert open_jobs(station) == []
+
+
+def test_another_stations_failing_act_hides_none_of_ours(station: Station) -> None:
+    with station.register.write() as session:
+        session.add(StationRow(station_no="S9", store_id="9", created_at=station.now(), last_seen_at=station.now()))
+        session.flush()
+        theirs = {"station_no": "S9", "kind": "job_failed", "about": "job:bad"}
+        alerts.open_alert(session, **theirs, facts={"job": "bad", "evidence": "fault"}, at=station.now())
+    carry_out(tick("bad"), station)
+    assert open_jobs(station) == ["job:bad", "job:bad"]
+    carry_out(replace(tick("bad"), act=f"{__name__}:good"), station)
+    assert open_jobs(station) == ["job:bad"]
 
 
 def test_trouble_of_the_store_passes_by_itself_and_is_no_failed_task(station: Station) -> None:
@@ -198,6 +213,97 @@ def test_a_round_that_is_still_under_way_is_not_begun_a_second_time(stand: Stand
     stand.part._go(Round.WATCH)
     assert stand.crew.size == before
     stand.until(lambda: stand.part.ended())
+
+
+# --- messages: a station in which nothing happens sends nobody to look ----------------------------------------------
+
+
+def written(station: Station) -> None:
+    """An act, or somebody's command, that leaves a message."""
+    with station.register.write() as session:
+        outbox.announce(session, station_no=station.station_no, why=outbox.TEST, at=station.now(), body={"channel": ""})
+
+
+def sent(station: Station) -> None:
+    with station.register.write() as session:
+        for message in outbox.unrouted(session, station.station_no):
+            outbox.route(session, message.message_id, {})
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A work of another part that has not ended."""
+
+    def __call__(self, send: Callable[[object], None], lifeline: Lifeline, fds: tuple[int, ...]) -> None:
+        while True:
+            lifeline.check()
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def post(station: Station) -> Iterator[Stand]:
+    """DELIVER sends what is there, WATCH does nothing; the first DELIVER has been."""
+    ticks = [Tick("sent", Round.DELIVER, f"{__name__}:sent"), Tick("good", Round.WATCH, f"{__name__}:good")]
+    station.close()
+    soon = {**SOON_S, Round.DELIVER: 0.0, Round.WATCH: 3600.0}
+    one = Stand(station.settings, Frozen(station.now()), Schedule(ticks, soon=soon))
+    one.until(lambda: "sent" in one.part.show() and one.part.ended())
+    yield one
+    one.close()
+
+
+def goes(post: Stand, one: Round = Round.DELIVER) -> bool:
+    """Whether a worker is sent when the round is due; it has ended then."""
+    before = post.crew.begun
+    post.part._go(one)
+    post.until(post.part.ended)
+    return post.crew.begun > before
+
+
+def test_nobody_looks_for_messages_while_nobody_has_worked_and_none_waits(post: Stand) -> None:
+    assert not goes(post)
+    assert not goes(post)
+    assert goes(post, Round.WATCH)
+    assert not goes(post), "the round before has looked, and found none"
+
+
+def test_after_any_work_messages_are_looked_for(post: Stand) -> None:
+    ended: list[Ended] = []
+    post.crew.hire(Going(post.around.settings, (), post.around.now), on_end=ended.append)
+    post.until(lambda: ended)
+    assert goes(post)
+    assert not goes(post)
+
+
+def test_while_another_work_is_under_way_each_round_looks_for_messages(post: Stand) -> None:
+    ended: list[Ended] = []
+    hand = post.crew.hire(Idle(), on_end=ended.append)
+    assert goes(post)
+    assert goes(post), "what the other has written since is not known"
+    hand.let_go()
+    post.until(lambda: ended)
+    assert goes(post)
+    assert not goes(post)
+
+
+def test_a_message_that_another_program_left_is_found_with_the_next_watch(post: Stand, station: Station) -> None:
+    written(station)
+    assert not goes(post)
+    assert goes(post, Round.WATCH)
+    assert goes(post)
+    with station.register.read() as session:
+        assert not outbox.holds_any(session, station.station_no)
+    assert not goes(post)
+
+
+def test_after_a_round_that_failed_messages_are_looked_for(post: Stand, station: Station) -> None:
+    store = station.store
+    store.rename(store.with_name("away"))
+    assert goes(post, Round.WATCH)
+    assert goes(post)
+    store.with_name("away").rename(store)
+    assert goes(post)
+    assert not goes(post)
 
 
 def test_a_schedule_whose_thread_has_died_shows_no_sign_of_life(stand: Stand) -> None:

@@ -204,12 +204,11 @@ def test_a_worker_that_says_nothing_any_more_is_abandoned_and_others_go_on(offic
 
 
 def test_a_service_that_ends_while_cards_are_copied_leaves_visits_that_are_resumed(office: Office) -> None:
-    card = office.card("one", large=128 * MIB)
+    card = office.card("one", large=384 * MIB)
     office.script.plug("A1", card)
     office.until_copying("A1")
     office.stop()
-    temps = list(office.store.rglob("*.part"))
-    assert temps, "what was proven is kept"
+    assert list(office.store.rglob("*.part")), "what was proven is kept"
     office.start()
     office.script.show()
     office.until_state("A1", "done")
