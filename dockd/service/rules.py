@@ -2,7 +2,8 @@
 
 ``python -m dockd.service.rules FILE [RULES]`` reads the configuration FILE and prints the rules, or writes them
 to RULES; if that changed anything, udev reads its rules again and looks at what is plugged in once more.
-The rules only set ``DOCKD_CAMERA``; what follows from it is said in ``udev/72-dockd.rules``.
+The rules set ``DOCKD_CAMERA``; what follows from it is said in ``udev/72-dockd.rules``. What ``unlock`` names is, in a
+bay, given to the service's group besides.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dockd.errors import DockdError
 from dockd.locale import _, configured_language, use_language
 from dockd.settings import Kind, Settings, load_settings
 
+_GROUP = "dockd"  # as in systemd/dockd.sysusers
 _USB_PORT = re.compile(r"\d+-\d+(\.\d+)*")
 _SLOT = re.compile(r"mmc\d+")
 _HEAD = """\
@@ -36,6 +38,7 @@ _END = 'LABEL="dockd_match_end"\n'
 def match_rules(settings: Settings) -> str:
     """The file of rules for ``settings``."""
     lines = [line for kind in settings.devices for line in _lines(kind, settings)]
+    lines += _reached(settings)
     return _HEAD.format(file=settings.file) + "".join(line + "\n" for line in lines) + _END
 
 
@@ -52,12 +55,27 @@ def _lines(kind: Kind, settings: Settings) -> Iterator[str]:
         yield ", ".join((*own, 'ENV{DOCKD_CAMERA}="1"'))
         return
     ports = ports_of(kind, settings)
+    yield from _in_a_bay(ports)
+    yield ", ".join(('ENV{.DOCKD_BAY}=="1"', *own, 'ENV{DOCKD_CAMERA}="1"'))
+
+
+def _in_a_bay(ports: Sequence[str]) -> Iterator[str]:
     # Keys that begin with a dot are forgotten when the rules are through.
     yield 'ENV{.DOCKD_BAY}=""'
     for bus, pattern in (("usb", _USB_PORT), ("mmc_host", _SLOT)):
         if names := "|".join(port for port in ports if pattern.fullmatch(port)):
             yield f'SUBSYSTEMS=="{bus}", KERNELS=="{names}", ENV{{.DOCKD_BAY}}="1"'
-    yield ", ".join(('ENV{.DOCKD_BAY}=="1"', *own, 'ENV{DOCKD_CAMERA}="1"'))
+
+
+def _reached(settings: Settings) -> Iterator[str]:
+    """What a command may unlock, in a bay, can be reached by the service's group: the command is not root's."""
+    if settings.unlock:
+        yield from _in_a_bay([port for bay in settings.bays.values() for port in bay.ports])
+    for vendor, product in sorted({(one.vendor.lower(), one.product.lower()) for one in settings.unlock}):
+        yield (
+            f'ENV{{.DOCKD_BAY}}=="1", SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", ATTR{{idProduct}}=="{product}", '
+            f'GROUP="{_GROUP}", MODE="0660"'
+        )
 
 
 def _conditions(kind: Kind) -> Iterator[str]:

@@ -7,6 +7,7 @@ A monitor that dies or overflows is made anew; every ``_RELOOK_S`` it is looked 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,7 +19,7 @@ from dockd.broker.device import TAG
 from dockd.service.devices import Facts, Gadget, Sighting, blocks_of, controller_of
 from dockd.service.loop import Loop, Moment
 
-_QUIET_S = 0.15  # a plug-in makes a burst of messages
+_BURST_S = 0.15  # a plug-in makes a burst of messages: the first is followed at once, the others no faster than this
 _RELOOK_S = 60.0
 _REVIVE_S = 1.0
 _DEAD_S = 30.0
@@ -48,6 +49,7 @@ class Udev:
         self._fd = -1
         self._loop: Loop | None = None
         self._moment: Moment | None = None
+        self._looked_at = -math.inf
         self._deaf_since: float | None = None
 
     def start(self, loop: Loop, on_sight: Callable[[Sighting], None]) -> None:
@@ -95,7 +97,8 @@ class Udev:
             _log.warning("monitor_failed", error=type(error).__name__, errno=getattr(error, "errno", None))
             self._fall_deaf()
             self._listen()
-        self._look_in(_QUIET_S if self._monitor is not None else _REVIVE_S)
+        soon = max(0.0, self._looked_at + _BURST_S - self._loop.clock())
+        self._look_in(soon if self._monitor is not None else _REVIVE_S)
 
     def _look_in(self, seconds: float) -> None:
         """No later than that: a device that never falls silent does not put it off."""
@@ -105,6 +108,8 @@ class Udev:
     def _look(self) -> None:
         if self._monitor is None:
             self._listen()
+        assert self._loop is not None
+        self._looked_at = self._loop.clock()
         self._look_in(_RELOOK_S if self._monitor is not None else _REVIVE_S)
         self._on_sight(look(self._context, everything=self._everything))
 

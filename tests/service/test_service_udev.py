@@ -189,6 +189,22 @@ def test_a_burst_of_messages_is_one_look(watching: Watching) -> None:
     assert watching.names == {"sda", "sdb"}
 
 
+def test_the_first_message_is_followed_at_once_and_the_rest_of_its_burst_by_one_look(watching: Watching) -> None:
+    watching.turn(10)
+    watching.script.devices.append(Device("sdb"))
+    watching.script.monitors[0].say("add")
+    watching.turn()
+    assert watching.names == {"sda", "sdb"}
+    watching.script.devices.append(Device("sdc"))
+    for _ in range(5):
+        watching.script.monitors[0].say("change")
+        watching.turn(0.02)
+    assert len(watching.sights) == 2
+    watching.turn(0.1)
+    assert len(watching.sights) == 3
+    assert watching.names == {"sda", "sdb", "sdc"}
+
+
 def test_a_device_that_never_falls_silent_does_not_hide_the_others(watching: Watching) -> None:
     watching.script.devices.append(Device("sdb"))
     for _ in range(5):

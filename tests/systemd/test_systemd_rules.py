@@ -106,6 +106,22 @@ def test_a_wrong_configuration_leaves_the_rules_as_they_are(tmp_path: Path, caps
     assert "devices.0.colour" in capsys.readouterr().err
 
 
+def test_what_a_command_may_unlock_is_reached_by_the_services_group_and_only_in_a_bay():
+    unlock = 'unlock: [{profile: p, vendor: "4255", product: "00AB", maker: "Amb*", command: [/usr/bin/true]}]'
+    lines = match_rules(settings(unlock)).splitlines()
+    given = [line for line in lines if "MODE" in line]
+    assert given == [
+        'ENV{.DOCKD_BAY}=="1", SUBSYSTEM=="usb", ATTR{idVendor}=="4255", ATTR{idProduct}=="00ab", '
+        'GROUP="dockd", MODE="0660"'
+    ]
+    said = lines[: lines.index(given[0])]
+    assert said[-3:] == [
+        'ENV{.DOCKD_BAY}=""',
+        'SUBSYSTEMS=="usb", KERNELS=="1-4.2|2-4.2", ENV{.DOCKD_BAY}="1"',
+        'SUBSYSTEMS=="mmc_host", KERNELS=="mmc0", ENV{.DOCKD_BAY}="1"',
+    ]
+
+
 def test_the_rules_only_label():
     for text in (SHIPPED.read_text(), match_rules(settings(""))):
         assert not re.search(r"(?m)^[^#]*\b(RUN|PROGRAM|IMPORT|GROUP|MODE|OWNER|SYMLINK|NAME)\b", text)

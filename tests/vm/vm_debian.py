@@ -1,6 +1,7 @@
 """A Debian with stock kernel, systemd and udev for the guests, kept below ``$XDG_CACHE_HOME/dockd-vm``.
 
-``base-…`` is made once for each version of its recipe (some minutes). Needs root: debootstrap does.
+``$DOCKD_VM_SUITE`` names the Debian: bookworm (12) unless told, or trixie (13). ``base-…`` is made once for each
+version of its recipe (some minutes). Needs root: debootstrap does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = "bookworm"
+SUITE = os.environ.get("DOCKD_VM_SUITE", "bookworm")
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "linux-image-amd64", "openssh-server", "ca-certificates", "kmod", "ifupdown"),
@@ -33,7 +34,7 @@ class CannotBuild(Exception):
 def cache() -> Path:
     """Where guests are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "dockd-vm"
+    folder = Path(base) / "dockd-vm" / SUITE
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -195,18 +195,30 @@ class Machine:
         )
         return name
 
+    def plug_locked(self, socket: str) -> str:
+        """Something that is no disk is in the socket, as a recorder before it is unlocked: 0403:6001 of "QEMU"."""
+        self._plugged += 1
+        name = f"locked{self._plugged}"
+        self.qmp.ask("chardev-add", id=name, backend={"type": "null", "data": {}})
+        how = {"chardev": name, "bus": "xhci.0", "port": socket, "always-plugged": True}
+        self.qmp.ask("device_add", driver="usb-serial", id=f"usb-{name}", **how)
+        return name
+
     def slow_down(self, name: str, bytes_per_s: int) -> None:
         """Cards that are plugged with ``throttle=name`` give so many bytes a second."""
         limits = {"bps-total": bytes_per_s}
         self.qmp.ask("object-add", **{"qom-type": "throttle-group", "id": name, "limits": limits})
 
     def pull(self, name: str) -> None:
-        """The card is out, whatever is reading it."""
+        """The card, or whatever ``name`` is, is out, whatever is reading it."""
         self.qmp.ask("device_del", id=f"usb-{name}")
 
         def gone() -> bool:
             with contextlib.suppress(Refused):
-                self.qmp.ask("blockdev-del", node_name=name)
+                if name.startswith("locked"):
+                    self.qmp.ask("chardev-remove", id=name)
+                else:
+                    self.qmp.ask("blockdev-del", node_name=name)
                 return True
             return False
 
