@@ -509,6 +509,12 @@ class ConfigInvalid(DockdError):
     hint = "Expected: {expected}"
 
 
+class ControlUnusable(DockdError):
+    exit_code = Exit.CONFIG
+    message = "the control socket {control} cannot be made: {reason}"
+    hint = 'Name a place under service.control where the service\'s user may make one, or "" for none.'
+
+
 class ConfigMissing(DockdError):
     exit_code = Exit.CONFIG
     message = "there is no configuration at {file}"

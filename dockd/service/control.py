@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from dockd.errors import Exit, ServiceRuns
+from dockd.errors import ControlUnusable, Exit, ServiceRuns
 from dockd.service import wire
 from dockd.service.crew import Ended
 from dockd.service.parts import Part, Surroundings
@@ -34,6 +34,7 @@ MOST_EACH = 8
 MOST_REFUSALS, REFUSALS_S = 20, 60.0
 
 _BACKLOG = 64
+_OPEN_FOLDER = 0o755
 _ANYBODY = 0o666  # who may do what is asked of everyone who comes in
 _log = structlog.get_logger()
 
@@ -144,7 +145,21 @@ class Control(Part):
 
 
 def open_door(path: str) -> socket.socket:
-    """The socket at ``path``, listening. One that a dead service left is replaced. Raises ServiceRuns."""
+    """The socket at ``path``, listening. One that a dead service left is replaced.
+
+    Its folder is made where nobody else has (systemd does). Raises ServiceRuns, ControlUnusable.
+    """
+    try:
+        return _open_door(path)
+    except OSError as error:
+        raise ControlUnusable(control=path, reason=error.strerror or str(error)) from error
+
+
+def _open_door(path: str) -> socket.socket:
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        os.mkdir(folder)
+        os.chmod(folder, _OPEN_FOLDER)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         with suppress(FileNotFoundError):

@@ -19,9 +19,10 @@ import pytest
 from installed import SERVICE, Office, opened
 from waiting import until
 
+from dockd.errors import ControlUnusable
 from dockd.service import wire
 from dockd.service.client import Call, control_of, converse
-from dockd.service.control import MOST_EACH, MOST_REFUSALS, REFUSALS_S, Doorkeeper
+from dockd.service.control import MOST_EACH, MOST_REFUSALS, REFUSALS_S, Doorkeeper, open_door
 from dockd.service.served import Request
 
 OFFICERS = "officer_cert_no,officer_name\n{cert_no},王强\n"
@@ -50,6 +51,27 @@ def ledger_of(office: Office) -> list[dict[str, Any]]:
 def refusals_of(office: Office, login: str) -> list[str]:
     return [one["data"]["action"] for one in ledger_of(office) if one["kind"] == "command.refused"
             and one["actor"] == f"person:{login}"]  # fmt: skip
+
+
+# --- the socket ------------------------------------------------------------------------------------------------
+
+
+def test_without_systemd_the_sockets_folder_is_made_and_everybody_may_come_to_it(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with open_door(str(tmp_path / "run/control")):
+            assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
+            assert (tmp_path / "run/control").stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+
+
+def test_a_socket_that_cannot_be_made_is_a_mistake_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file/control", tmp_path / "not/there/control"):
+        with pytest.raises(ControlUnusable, match=str(path)) as refused:
+            open_door(str(path))
+        assert refused.value.exit_code == 7
 
 
 # --- who may do what ---------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ read -r password
 [ "$password" = open ] || exit 3
 exec 3<>"/dev/bus/usb/${DOCKD_ADDRESS%:*}/${DOCKD_ADDRESS#*:}" || exit 4
 touch /var/lib/dockd/unlocked
-echo "serial: %(serial)s"
+echo "serial: @SERIAL@"
 END
 chmod 0755 /usr/local/lib/dockd/unlock
 echo wrong > /etc/dockd/vendor.password && chmod 0600 /etc/dockd/vendor.password
@@ -28,7 +28,7 @@ DeviceAllow=char-usb_device rw
 LoadCredential=vendor.password:/etc/dockd/vendor.password
 END
 sed -i 's|^unlock: .*|unlock: [{profile: vendor, vendor: "0403", product: "6001", maker: "QEMU*", \
-command: [/usr/local/lib/dockd/unlock], password_file: /etc/dockd/vendor.password}]|' %(config)s
+command: [/usr/local/lib/dockd/unlock], password_file: /etc/dockd/vendor.password}]|' @CONFIG@
 systemctl daemon-reload
 systemctl restart dockd-rules.service dockd.service
 """
@@ -40,7 +40,7 @@ def test_a_recorder_that_shows_no_disk_is_unlocked_by_the_sites_command_and_then
     """By the README: a command, its password as a credential, and a drop-in that lets the unit see USB nodes."""
     device_no, serial = recorder_of("A1")
     card = make_card("A1")
-    guest.run(_UNLOCK % {"serial": serial, "config": CONFIG}, patience_s=300)
+    guest.run(_UNLOCK.replace("@SERIAL@", serial).replace("@CONFIG@", CONFIG), patience_s=300)
 
     locked = guest.plug_locked(BAYS["A1"])
     (alert,) = wait_for(guest, "[a for a in alerts() if a['kind'] == 'unlock_failed']").value
@@ -65,7 +65,7 @@ def test_without_systemd_the_service_mounts_by_itself_as_root(guest: Machine, ma
     guest.run("systemctl stop dockd.service dockd-mount.socket dockd-probe.socket")
     guest.run(f"sed -i 's|^  mount: broker|  mount: self|' {CONFIG} && grep -q '^  mount: self' {CONFIG}")
     guest.run(f"setsid dockd -c {CONFIG} run >/root/run.log 2>&1 </dev/null & disown")
-    wait_for(guest, "said()['state'] == 'ready'")
+    wait_for(guest, "said()['state'] == 'ready'", 30)
     card = make_card("A3", fs_type="exfat")
     guest.slow_down("slow", 4 << 20)
     plug, _began = dock(guest, "A3", card, throttle="slow")
