@@ -38,7 +38,7 @@ DOCKD = Path(sys.executable).parent / "dockd"
 MIB = 1 << 20
 PATIENCE_S = 600.0
 CARD_SPEED = 40_000_000  # bytes a second of row 3's card
-IDLE_S = 120.0
+IDLE_S = 300.0  # as long as the rounds of an hour need to be seen in their share
 RAM = Path("/dev/shm")
 RECORDERS = {f"YS-{number}": f"210773{number}" for number in range(1, 5)}
 

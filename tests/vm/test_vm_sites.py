@@ -64,7 +64,7 @@ def test_without_systemd_the_service_mounts_by_itself_as_root(guest: Machine, ma
     """By the README: ``docking.mount: self`` and ``dockd run``."""
     guest.run("systemctl stop dockd.service dockd-mount.socket dockd-probe.socket")
     guest.run(f"sed -i 's|^  mount: broker|  mount: self|' {CONFIG} && grep -q '^  mount: self' {CONFIG}")
-    guest.run(f"setsid dockd -c {CONFIG} run >/root/run.log 2>&1 </dev/null & disown")
+    guest.run(f"setsid dockd -c {CONFIG} run >/root/run.log 2>&1 </dev/null & echo $! >/root/pid")
     wait_for(guest, "said()['state'] == 'ready'", 30)
     card = make_card("A3", fs_type="exfat")
     guest.slow_down("slow", 4 << 20)
@@ -76,5 +76,5 @@ def test_without_systemd_the_service_mounts_by_itself_as_root(guest: Machine, ma
     guest.pull(plug)
     wait_for(guest, "bay('A3')['state'] == 'empty'")
     guest.run(f"cd {STORE} && sha256sum --quiet -c {shown['manifest']}")
-    guest.run("pkill -TERM -f 'dockd -c .* run' && while pgrep -f 'dockd -c .* run'; do sleep 0.2; done >/dev/null")
+    guest.run("kill $(cat /root/pid) && while [ -d /proc/$(cat /root/pid) ]; do sleep 0.2; done")
     assert "service_ended" in guest.run("cat /root/run.log")

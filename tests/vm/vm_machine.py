@@ -116,6 +116,7 @@ class Machine:
         until(lambda: self.qmp.ask("query-migrate").get("status") == "completed", "the guest is saved", RESUME_S)
         self.qmp.ask("quit")
         self._process.wait(timeout=20)
+        self.qmp.close()
 
     def cut_power(self) -> None:
         """At once, whatever it is doing."""
