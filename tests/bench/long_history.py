@@ -159,6 +159,8 @@ def queries(site: Site) -> dict[str, Callable[[], object]]:
         "an officer": RecordFilter(officer="130177"),
         "a recorder": RecordFilter(device_no="YS-H77"),
         "a party": RecordFilter(party="张999"),
+        "a title": RecordFilter(title="张999"),
+        "a place": RecordFilter(place="xyz"),
         "a day years ago": RecordFilter(used_from=now - timedelta(days=701), used_to=now - timedelta(days=700)),
     }
 
