@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from vm_machine import SECOND_MIB, Machine, until
 from vm_station import CONFIG
@@ -43,10 +45,10 @@ def new_disk(image: Path) -> Path:
     return image
 
 
-def switch_on(machine: Machine) -> str:
+def switch_on(machine: Machine) -> dict[str, Any]:
     """The station at work with register and store on the second disk, which takes them over when it is empty.
 
-    Returns what ``dockd verify`` said of them before the service could mend anything.
+    Returns what ``dockd verify --json`` said of them before the service could mend anything.
     """
     machine.run("systemctl stop dockd.service")
     # The journal's own commit would flush for us: it is put off.
@@ -59,6 +61,7 @@ def switch_on(machine: Machine) -> str:
     drop_in = "/etc/systemd/system/dockd.service.d"
     machine.run(f"mkdir -p {drop_in} && printf '[Service]\\nReadWritePaths={AT}\\n' > {drop_in}/10-places.conf")
     as_service = "setpriv --reuid=dockd --regid=dockd --init-groups"
-    claimed = machine.run(f"{as_service} dockd -c {ASIDE} verify 2>&1; echo ended $?", patience_s=300)
+    said = machine.run(f"{as_service} dockd -c {ASIDE} verify --json", check=False, patience_s=300)
+    claimed: dict[str, Any] = json.loads(said)
     machine.run("systemctl daemon-reload && systemctl start dockd.service", patience_s=300)
     return claimed
