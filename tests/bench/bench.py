@@ -152,9 +152,9 @@ def by_command(bench: Bench, card: Path) -> Contender:
     def run() -> Figure:
         with anew(bench.disk / "dockd") as folder:
             found_station(folder / "station")
-            with memory() as peak:
+            with memory() as seen:
                 told = offload(folder / "station", card, "YS-1")
-            return figure_of([told], peak[0])
+            return figure_of([told], max(seen))
 
     return run
 
@@ -166,13 +166,13 @@ def by_service(bench: Bench, cards: Sequence[Path]) -> Contender:
         with anew(bench.disk / "dockd") as folder, anew(bench.ram / "bays") as bays:
             found_station(folder / "station")
             config = folder / "station/dockd.yaml"
-            with memory() as peak, served(config, bays):
+            with memory() as seen, served(config, bays):
                 for number, card in enumerate(cards):
                     card.rename(bays / f"B{number}")
                 told = await_ends(config, len(cards))
             for number, card in enumerate(cards):
                 (bays / f"B{number}").rename(card)
-            return figure_of(told, peak[0])
+            return figure_of(told, max(seen))
 
     return run
 
@@ -216,16 +216,16 @@ def figure_of(told: Sequence[dict[str, Any]], peak: int) -> Figure:
 
 @contextmanager
 def memory() -> Iterator[list[int]]:
-    """The most that all processes of this one's family had of memory, in bytes: a list of one number."""
-    peak, done = [0], threading.Event()
+    """What all processes of this one's family had of memory, in bytes, twenty times a second."""
+    seen, done = [0], threading.Event()
 
     def look() -> None:
         while not done.wait(0.05):
-            peak[0] = max(peak[0], sum(map(_pss, _family(os.getpid()))))
+            seen.append(sum(map(_pss, _family(os.getpid()))))
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
-    yield peak
+    yield seen
     done.set()
     thread.join()
 
@@ -421,10 +421,11 @@ def idle(bench: Bench) -> dict[str, Contender]:
             with served(folder / "station/dockd.yaml", bays):
                 time.sleep(min(20.0, span))
                 before = cpu_seconds()
-                with memory() as peak:
+                with memory() as seen:
                     time.sleep(span)
                 spent = cpu_seconds() - before
-        return Figure(spent * 3600 / span, {"MB PSS": peak[0] / 1e6})
+        resident = {"MB PSS": statistics.median(seen) / 1e6, "MB with a round's worker": max(seen) / 1e6}
+        return Figure(spent * 3600 / span, resident)
 
     return {"dockd": dockd}
 

@@ -232,7 +232,7 @@ def measure(empty: Site, full: Site, records: int, runs: int) -> tuple[dict[str,
         asked = {name: [timed(ask) for _ in range(runs)] for name, ask in queries(full).items()}
     forget_pages()
     target = full.folder / "inventory.csv"
-    with memory() as peak:
+    with memory() as seen:
         begun = time.monotonic()
         call(DOCKD, "-c", full.config, "inventory", "export", target)
         spent = time.monotonic() - begun
@@ -244,7 +244,7 @@ def measure(empty: Site, full: Site, records: int, runs: int) -> tuple[dict[str,
         "visit ratio": round(medians["full"] / medians["empty"], 3),
         "queries s": {name: round(statistics.median(found), 4) for name, found in asked.items()},
         "export rows/s": round(rows / spent),
-        "export MB PSS": round(peak[0] / 1e6),
+        "export MB PSS": round(max(seen) / 1e6),
         "ready s": round(statistics.median(ready(full) for _ in range(runs)), 3),
         "ready empty s": round(statistics.median(ready(empty) for _ in range(runs)), 3),
     }, plans
