@@ -479,15 +479,18 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
 
     The next page begins after the last id of this one, however the register grew meanwhile.
     """
-    # Their ids first. Ordered by the id itself, a search for few would walk through all of history to them.
-    few = wanted.used_from is not None or wanted.party is not None
-    order = RecordRow.id + 0 if few else RecordRow.id
-    found = select(RecordRow.id).where(RecordRow.id > after, *_conditions(wanted)).order_by(order).limit(limit)
     pages = [
         _read(session, _records().where(RecordRow.id.in_(some)).order_by(RecordRow.id))
-        for some in chunks(session.scalars(found))
+        for some in chunks(session.scalars(_ids(wanted, limit=limit, after=after)))
     ]
     return tuple(record for page in pages for record in page)
+
+
+def _ids(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
+    """A page's ids. Found or ordered by the id itself, a search for few would walk through all of history to them."""
+    few = wanted.used_from is not None or wanted.party is not None
+    key = RecordRow.id + 0 if few else RecordRow.id
+    return select(RecordRow.id).where(key > after, *_conditions(wanted)).order_by(key).limit(limit)
 
 
 def count_records(session: Session, case_no: str) -> int:

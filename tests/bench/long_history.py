@@ -153,6 +153,7 @@ def queries(site: Site) -> dict[str, Callable[[], object]]:
     zone, now = settings.zone, datetime.now(UTC)
     filters = {
         "newest month": RecordFilter(used_from=now - timedelta(days=30)),
+        "since years ago": RecordFilter(used_from=now - timedelta(days=2000)),
         "all": RecordFilter(),
         "unassigned": RecordFilter(unassigned=True),
         "a case": RecordFilter(case_no="罚〔2024〕7号"),
