@@ -6,6 +6,7 @@ Every function works in the caller's transaction and appends its ledger line the
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
+    Integer,
     Row,
     ScalarSelect,
     Select,
+    SQLColumnExpression,
     and_,
     delete,
     exists,
@@ -24,7 +26,10 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from dockd.errors import UnknownNumber
 from dockd.law.completeness import tags_complete
@@ -34,8 +39,9 @@ from dockd.nouns import LateKind, MediaType, OwnerState, Place
 from dockd.register import ledger
 from dockd.register.officers import officer_names
 from dockd.register.tables import (
-    FEW_PARTIES,
-    MANY_PARTIES,
+    ANY_LONG,
+    LONG,
+    SHORT,
     WAITING,
     EventRow,
     FootageRow,
@@ -51,6 +57,7 @@ from dockd.register.tables import (
 from dockd.register.values import chunks, folded
 
 _LONGEST = timedelta(days=31)
+_MANY = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -481,16 +488,64 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
     """
     pages = [
         _read(session, _records().where(RecordRow.id.in_(some)).order_by(RecordRow.id))
-        for some in chunks(session.scalars(_ids(wanted, limit=limit, after=after)))
+        for some in chunks(_page(session, wanted, limit=limit, after=after))
     ]
     return tuple(record for page in pages for record in page)
 
 
-def _ids(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
-    """A page's ids. Found or ordered by the id itself, a search for few would walk through all of history to them."""
-    few = wanted.used_from is not None or wanted.party is not None
-    key = RecordRow.id + 0 if few else RecordRow.id
-    return select(RecordRow.id).where(key > after, *_conditions(wanted)).order_by(key).limit(limit)
+def _page(session: Session, wanted: RecordFilter, *, limit: int, after: int) -> list[int]:
+    """A page's ids: of few that an index leads to, or read in order from an index of nothing but what is asked for."""
+    words = _words(wanted)
+    if _are_few(session, wanted):
+        queries = [_ids_of_few]
+    else:
+        queries = [_ids_by_word, _ids_by_long_word] if words else [_ids_by_marks]
+    return sorted(i for query in queries for i in session.scalars(query(wanted, limit=limit, after=after)))[:limit]
+
+
+def _are_few(session: Session, wanted: RecordFilter) -> bool:
+    """Whether something is asked for that has an index of its own which leads to few records."""
+    numbers = (wanted.case_no, wanted.officer, wanted.device_no, wanted.visit_id, wanted.session_id)
+    if any(number is not None for number in (*numbers, wanted.officer_name)) or wanted.unassigned:
+        return True
+    times = _times(wanted)
+    some = select(RecordRow.id).where(*times).limit(_MANY).subquery()
+    return bool(times) and (session.scalar(select(func.count()).select_from(some)) or 0) < _MANY
+
+
+def _ids_of_few(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
+    """Ordered by the id itself, a search for few would walk through all of history to them."""
+    return _ids(wanted, RecordRow.id + 0, limit=limit, after=after)
+
+
+def _ids_by_marks(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
+    return _ids(wanted, RecordRow.id, limit=limit, after=after, index="ix_record_by_marks")
+
+
+def _ids_by_word(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
+    """Through the index of the longest word that is asked for: the more it says, the fewer have it."""
+    name = _rarest(wanted)
+    query = _ids(wanted, RecordRow.id, limit=limit, after=after, index=f"ix_record_by_{name}")
+    return query.where(text(SHORT.format(name)))
+
+
+def _ids_by_long_word(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
+    """Those in which that word stands in a text too long for its index: there are few, looked at one by one."""
+    query = _ids(wanted, RecordRow.id, limit=limit, after=after, index="ix_record_by_long")
+    return query.where(text(f"({ANY_LONG})"), text(LONG.format(_rarest(wanted))))
+
+
+def _rarest(wanted: RecordFilter) -> str:
+    words = _words(wanted)
+    return max(words, key=lambda name: len(words[name]))
+
+
+def _ids(
+    wanted: RecordFilter, key: SQLColumnExpression[int], *, limit: int, after: int, index: str | None = None
+) -> Select[int]:
+    query = select(RecordRow.id).where(key > after, *_conditions(wanted)).order_by(key).limit(limit)
+    # SQLite would walk through the whole table in the order of its ids.
+    return query.with_hint(RecordRow, f"INDEXED BY {index}", "sqlite") if index else query
 
 
 def count_records(session: Session, case_no: str) -> int:
@@ -531,9 +586,7 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
         None if wanted.case_no is None else RecordRow.case_no == wanted.case_no,
         None if wanted.officer is None else RecordRow.id.in_(_named(wanted.officer)),
         None if wanted.device_no is None else RecordRow.recorder_id.in_(_numbered(wanted.device_no)),
-        None if wanted.party is None else RecordRow.id.in_(_of_party(wanted.party)),
-        None if wanted.used_from is None else _used_since(wanted.used_from),
-        None if wanted.used_to is None else RecordRow.used_from <= wanted.used_to,
+        *_times(wanted),
         None if wanted.visit_id is None else RecordRow.visit_id == wanted.visit_id,
         None if wanted.media is None else RecordRow.media_type == wanted.media.value,
         RecordRow.id.in_(_waiting()) if wanted.unassigned else None,
@@ -547,36 +600,64 @@ def _conditions(wanted: RecordFilter) -> list[ColumnElement[bool]]:
     return [condition for condition in said if condition is not None]
 
 
+def _times(wanted: RecordFilter) -> list[ColumnElement[bool]]:
+    said = (
+        None if wanted.used_from is None else _used_since(wanted.used_from),
+        None if wanted.used_to is None else RecordRow.used_from <= wanted.used_to,
+    )
+    return [condition for condition in said if condition is not None]
+
+
 def _used_since(begin: datetime) -> ColumnElement[bool]:
     """Used at that time or later. The index is entered a little earlier: no recorder is a month over one file."""
     return and_(RecordRow.used_from >= begin - _LONGEST, func.coalesce(RecordRow.used_to, RecordRow.used_from) >= begin)
 
 
-def _of_party(name: str) -> CompoundSelect[int]:
-    """Records of parties whose name contains this text, read from the index that holds their names alone.
+def _words(wanted: RecordFilter) -> dict[str, str]:
+    """What a part of is asked for, by its column."""
+    said = {
+        "title": wanted.title,
+        "party": wanted.party,
+        "case_cause": wanted.cause,
+        "matter": wanted.matter,
+        "place": wanted.place,
+    }
+    return {name: word for name, word in said.items() if word is not None}
 
-    PostgreSQL's indexes take no longer text; the few of so many parties are looked at one by one.
-    """
-    named = aliased(RecordRow, name="named")
-    contains = select(named.id).where(named.party.contains(name, autoescape=True))
-    few, many = (text(said.replace("party", "named.party")) for said in (FEW_PARTIES, MANY_PARTIES))
-    return contains.where(few).union_all(contains.where(many))
+
+class _Standing(FunctionElement[int]):
+    """Where a word stands in a text: 1 and more, or 0 if nowhere."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(_Standing)
+def _on_postgresql(element: _Standing, compiler: SQLCompiler, **how: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_Standing, "sqlite")
+def _on_sqlite(element: _Standing, compiler: SQLCompiler, **how: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **how)})"
+
+
+def _contains(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """LIKE takes twice as long for words that are not Latin; of others it takes the case as the database does."""
+    if re.search("[A-Za-z]", word):
+        return column.contains(word, autoescape=True)
+    return _Standing(column, word) > 0
 
 
 def _by_words(wanted: RecordFilter) -> list[ColumnElement[bool] | None]:
     """Conditions on text: a part of it for what people write, the whole of it for a vocabulary's code."""
-    parts = {
-        RecordRow.title: wanted.title,
-        RecordRow.case_cause: wanted.cause,
-        RecordRow.matter: wanted.matter,
-        RecordRow.place: wanted.place,
-    }
     codes = {
         RecordRow.act_type: term_words(ACT_TYPES, wanted.act_type),
         RecordRow.stage: term_words(STAGES, wanted.stage),
     }
+    columns = RecordRow.__table__.columns
     return [
-        *(column.contains(text, autoescape=True) for column, text in parts.items() if text is not None),
+        *(_contains(columns[name], word) for name, word in _words(wanted).items()),
         *(column.in_(words) for column, words in codes.items() if words),
         None if wanted.retention_class is None else RecordRow.retention_class == wanted.retention_class,
         None if wanted.officer_name is None else RecordRow.id.in_(_called(wanted.officer_name)),

@@ -47,8 +47,20 @@ NAMING = {
 WAITING = "owner_state <> 'assigned' AND media_type IN ('video', 'audio', 'photo')"
 
 
-# What an index of PostgreSQL takes (2 700 bytes), and what it does not.
-FEW_PARTIES, MANY_PARTIES = "length(party) <= 500", "length(party) > 500"
+# What a listing may be asked for without naming few records: a part of what people write, times and marks.
+WRITTEN = ("title", "party", "case_cause", "matter", "place")
+MARKS = (
+    *("used_from", "used_to", "media_type", "act_type", "stage", "retention_class"),
+    *("late", "is_evidence", "tags_complete", "case_no"),
+)
+# An index of PostgreSQL takes 2 700 bytes: no longer text.
+SHORT, LONG = "length({}) <= 500", "length({}) > 500"
+ANY_LONG = " OR ".join(LONG.format(name) for name in WRITTEN)
+
+
+def where(condition: str) -> dict[str, Any]:
+    """For a partial index, on either database."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -540,19 +552,15 @@ class RecordRow(Table):
         Index(None, "case_no"),
         # A month's figures: made in it, or docked in it where nobody knows when it was made.
         Index(None, "used_from", "docked_at"),
-        # A part of a name is looked for in all names, and in nothing else.
-        Index("ix_record_party", "party", "id", sqlite_where=text(FEW_PARTIES), postgresql_where=text(FEW_PARTIES)),
-        Index("ix_record_many_parties", "id", sqlite_where=text(MANY_PARTIES), postgresql_where=text(MANY_PARTIES)),
+        # In the order of pages: a part of a name is looked for in all names, and in nothing else of a record.
+        *(Index(f"ix_record_by_{name}", "id", name, **where(SHORT.format(name))) for name in WRITTEN),
+        Index("ix_record_by_long", "id", **where(ANY_LONG)),
+        Index("ix_record_by_marks", "id", *MARKS),
         Index(None, "stored_at"),
         Index(None, "tags_complete", "stored_at"),
         Index(None, "visit_id"),
         Index(None, "exception_id"),
-        Index(
-            "ix_record_unassigned",
-            "stored_at",
-            sqlite_where=text(WAITING),
-            postgresql_where=text(WAITING),
-        ),
+        Index("ix_record_unassigned", "stored_at", **where(WAITING)),
     )
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     file_no: Mapped[str] = mapped_column(String(64), unique=True)

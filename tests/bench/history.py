@@ -13,7 +13,7 @@ from sqlalchemy import Column, Connection, DateTime, LargeBinary, create_engine,
 
 from dockd.register.tables import Table, UtcTime
 
-RECORDERS, OFFICERS, CASES = 200, 200, 20_000
+RECORDERS, OFFICERS, CASES, PLACES = 200, 200, 20_000, 300
 MINUTES = 90  # between two visits of the history: 16 a day, four years for a million records
 
 # Parents first.
@@ -114,6 +114,10 @@ def _value(column: Column[Any], dialect: str, copies: int, step: int, recorder: 
         "cert_no": officer,
         "officers": _LIST[dialect].format(word=officer),
         "case_no": f"CASE WHEN n % 3 = 0 THEN '罚〔2024〕' || (1 + n % {CASES}) || '号' END",
+        "title": "title || ' 超越批准的矿区范围采矿现场检查 ' || n",
+        "case_cause": "CASE n % 3 WHEN 0 THEN '未取得采矿许可证擅自采矿' WHEN 1 THEN '超越批准的矿区范围采矿' END",
+        "matter": "'矿产资源执法检查'",
+        "place": f"'元氏县南佐镇' || (n % {PLACES}) || '号矿点'",
         "party": "CASE WHEN n % 3 = 0 THEN '张' || n END",
         "owner_state": "CASE WHEN n % 500 = 0 THEN 'unassigned' ELSE 'assigned' END",
         "late": "n % 20 = 0",

@@ -35,6 +35,7 @@ from sqlalchemy.engine import Engine
 
 from dockd.export.inventory import Inventory, write_inventory
 from dockd.law.statistics import count
+from dockd.nouns import MediaType
 from dockd.register import figures
 from dockd.register.records import RecordFilter, list_records
 from dockd.register.session import open_register
@@ -160,8 +161,16 @@ def queries(site: Site) -> dict[str, Callable[[], object]]:
         "an officer": RecordFilter(officer="130177"),
         "a recorder": RecordFilter(device_no="YS-H77"),
         "a party": RecordFilter(party="张999"),
-        "a title": RecordFilter(title="张999"),
-        "a place": RecordFilter(place="xyz"),
+        "a title": RecordFilter(title="检查 24999"),
+        "a title that nobody has": RecordFilter(title="张三丰"),
+        "a title that all have": RecordFilter(title="采矿"),
+        "a title in Latin letters": RecordFilter(title="bodycam"),
+        "a place": RecordFilter(place="南佐镇299号"),
+        "a cause": RecordFilter(cause="无证运输"),
+        "a matter": RecordFilter(matter="砂石"),
+        "evidence": RecordFilter(is_evidence=True),
+        "photographs of years": RecordFilter(media=MediaType.PHOTO, used_from=now - timedelta(days=2000)),
+        "without a case": RecordFilter(without_case=True),
         "a day years ago": RecordFilter(used_from=now - timedelta(days=701), used_to=now - timedelta(days=700)),
     }
 

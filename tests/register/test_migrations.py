@@ -18,7 +18,7 @@ from sqlalchemy import Connection, create_engine, select, text, update
 
 from dockd.register import migrations
 from dockd.register.session import HEAD, Register, create_register, migrate_register, open_register
-from dockd.register.tables import FootageRow, LocationRow, Table, TransferRow
+from dockd.register.tables import WRITTEN, FootageRow, LocationRow, Table, TransferRow
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,7 @@ def test_places_that_had_no_station_have_that_of_the_visit_that_stored_them_ther
             "DROP INDEX ix_record_used_from_docked_at",
             "CREATE INDEX ix_record_used_from ON record (used_from)",
             "DROP INDEX ix_revision_at",
-            "DROP INDEX ix_record_party",
-            "DROP INDEX ix_record_many_parties",
+            *(f"DROP INDEX ix_record_by_{name}" for name in (*WRITTEN, "long", "marks")),
             "UPDATE alembic_version SET version_num = '0001'",
         ):
             session.execute(text(statement))

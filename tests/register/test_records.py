@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from shelf import AT, Shelf
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.exc import StatementError
 
 from dockd.errors import UnknownNumber
@@ -24,7 +24,7 @@ from dockd.register.records import (
     revise_record,
 )
 from dockd.register.session import Register
-from dockd.register.tables import EventRow, RecordOfficerRow
+from dockd.register.tables import WRITTEN, EventRow, RecordOfficerRow
 
 LATER = AT + timedelta(hours=1)
 
@@ -204,6 +204,8 @@ def many(register: Register, shelf: Shelf) -> dict[str, int]:
         "used": shelf.record(used_from=AT, used_to=AT + timedelta(hours=2)),
         "moment": shelf.record(used_from=AT + timedelta(hours=1)),
         "conflict": shelf.record(owner_state=OwnerState.CONFLICT),
+        "words": shelf.record(title="现场检查", case_cause="无证采矿", matter="矿产执法", place="南佐镇"),
+        "late": shelf.record(late=True, is_evidence=True, retention_class="long"),
     }
 
 
@@ -220,12 +222,23 @@ def many(register: Register, shelf: Shelf) -> dict[str, int]:
         ({"used_from": AT + timedelta(hours=1, minutes=30)}, {"used"}),
         ({"used_to": AT + timedelta(minutes=30)}, {"used"}),
         ({"used_from": AT, "used_to": AT + timedelta(hours=3)}, {"used", "moment"}),
+        ({"used_from": AT, "party": "张"}, set()),
         ({"unassigned": True, "media": MediaType.PHOTO}, {"photo"}),
+        ({"title": "检查", "cause": "采矿", "matter": "执法", "place": "南佐"}, {"words"}),
+        ({"late": True}, {"late"}),
+        ({"is_evidence": True, "retention_class": "long"}, {"late"}),
     ],
 )
+@pytest.mark.parametrize("few", [0, 50_000], ids=["any time is of many", "any time is of few"])
 def test_a_filter_finds_what_it_names(
-    register: Register, many: dict[str, int], wanted: dict[str, Any], expected: set[str]
+    register: Register,
+    many: dict[str, int],
+    wanted: dict[str, Any],
+    expected: set[str],
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(records, "_MANY", few)
     with register.read() as session:
         found = {r.record_id for r in list_records(session, RecordFilter(**wanted), limit=100)}
     assert found == {many[name] for name in expected}
@@ -255,19 +268,46 @@ def test_pages_follow_each_other_without_gap_or_double(register: Register, many:
         (RecordFilter(visit_id=1), "ix_record_visit_id"),
         (RecordFilter(unassigned=True), "ix_record_unassigned"),
         (RecordFilter(device_no="Y"), "ix_record_recorder_id_"),
-        (RecordFilter(party="张"), "ix_record_party"),
         (RecordFilter(used_from=AT), "ix_record_used_from_docked_at"),
     ],
 )
-def test_a_search_by_number_uses_its_index(register: Register, wanted: RecordFilter, index: str) -> None:
-    query = records._ids(wanted, limit=9, after=0)
+def test_a_search_for_few_uses_their_index(register: Register, wanted: RecordFilter, index: str) -> None:
+    assert index in plan_of(register, records._ids_of_few(wanted, limit=9, after=0))
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *({}, {"title": "张"}, {"party": "张"}, {"cause": "张"}, {"matter": "张"}, {"place": "张"}, {"late": True}),
+        *({"media": MediaType.PHOTO}, {"act_type": "inspection"}, {"stage": "inspection"}, {"retention_class": "long"}),
+        *({"is_evidence": True}, {"incomplete": True}, {"without_case": True}, {"used_from": AT}, {"used_to": AT}),
+    ],
+    ids=str,
+)
+def test_any_other_search_reads_only_the_index_of_what_is_asked_for_in_the_order_of_pages(
+    register: Register, wanted: dict[str, Any]
+) -> None:
+    (name,) = wanted or ("marks",)
+    name = {"cause": "case_cause"}.get(name, name)
+    by, index = (records._ids_by_word, name) if name in WRITTEN else (records._ids_by_marks, "marks")
+    for after in (0, 7):
+        plan = plan_of(register, by(RecordFilter(**wanted), limit=9, after=after))
+        only = "Index Only Scan using" if register.dialect == "postgresql" else "USING COVERING INDEX"
+        assert f"{only} ix_record_by_{index}" in plan
+        assert "Sort" not in plan
+        assert "B-TREE" not in plan
+
+
+def plan_of(register: Register, query: Select[int]) -> str:
     with register.read() as session:
         if register.dialect == "postgresql":
-            session.execute(text("SET LOCAL enable_seqscan = off"))  # an empty table is read whole otherwise
+            # An empty table is read whole otherwise.
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+            session.execute(text("SET LOCAL enable_bitmapscan = off"))
+            session.execute(text("SET LOCAL enable_sort = off"))
         statement = str(query.compile(session.get_bind(), compile_kwargs={"literal_binds": True})).replace(":", r"\:")
         explain = "EXPLAIN" if register.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
-        plan = " ".join(str(row) for row in session.execute(text(f"{explain} {statement}")))
-    assert index in plan
+        return " ".join(str(row) for row in session.execute(text(f"{explain} {statement}")))
 
 
 def test_a_time_without_a_zone_is_refused(register: Register, shelf: Shelf) -> None:
@@ -285,6 +325,8 @@ def test_a_party_is_found_by_a_part_of_the_name_also_among_very_many(register: R
         for part, expected in (("李", [few, many]), ("张", [few]), ("%", [])):
             found = list_records(session, RecordFilter(party=part), limit=9)
             assert [record.record_id for record in found] == expected, part
+        every = [list_records(session, RecordFilter(), limit=1, after=after) for after in (0, few, many)]
+        assert [record.record_id for page in every for record in page] == [few, many, _none]
 
 
 def test_a_recording_is_found_by_every_moment_of_its_use(register: Register) -> None:

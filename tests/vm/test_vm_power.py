@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import vm_machine
 import vm_power
 from vm_cards import Card, MakeCard
@@ -49,6 +50,7 @@ def plug_all(guest: Machine, cards: dict[str, Card]) -> None:
         dock(guest, bay, card, throttle="slow")
 
 
+@pytest.mark.long
 def test_power_cuts_lose_nothing_claim_nothing_and_need_nobody(
     saved: Path, tmp_path: Path, make_card: MakeCard, figure: Callable[[str], None]
 ) -> None:
