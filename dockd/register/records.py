@@ -495,11 +495,10 @@ def list_records(session: Session, wanted: RecordFilter, *, limit: int, after: i
 
 def _page(session: Session, wanted: RecordFilter, *, limit: int, after: int) -> list[int]:
     """A page's ids: of few that an index leads to, or read in order from an index of nothing but what is asked for."""
-    words = _words(wanted)
     if _are_few(session, wanted):
         queries = [_ids_of_few]
     else:
-        queries = [_ids_by_word, _ids_by_long_word] if words else [_ids_by_marks]
+        queries = [_ids_by_word, _ids_by_long_word] if _words(wanted) else [_ids_by_marks]
     return sorted(i for query in queries for i in session.scalars(query(wanted, limit=limit, after=after)))[:limit]
 
 
@@ -508,14 +507,15 @@ def _are_few(session: Session, wanted: RecordFilter) -> bool:
     numbers = (wanted.case_no, wanted.officer, wanted.device_no, wanted.visit_id, wanted.session_id)
     if any(number is not None for number in (*numbers, wanted.officer_name)) or wanted.unassigned:
         return True
-    times = _times(wanted)
+    if not (times := _times(wanted)):
+        return False
     some = select(RecordRow.id).where(*times).limit(_MANY).subquery()
-    return bool(times) and (session.scalar(select(func.count()).select_from(some)) or 0) < _MANY
+    return (session.scalar(select(func.count()).select_from(some)) or 0) < _MANY
 
 
 def _ids_of_few(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:
-    """Ordered by the id itself, a search for few would walk through all of history to them."""
-    return _ids(wanted, RecordRow.id + 0, limit=limit, after=after)
+    """Found or ordered by the id itself, those of a time would be met on a walk through all of history."""
+    return _ids(wanted, RecordRow.id + 0 if _times(wanted) else RecordRow.id, limit=limit, after=after)
 
 
 def _ids_by_marks(wanted: RecordFilter, *, limit: int, after: int) -> Select[int]:

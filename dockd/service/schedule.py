@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, ClassVar
 
 import structlog
@@ -74,9 +74,8 @@ def carry_out(tick: Tick, station: Station) -> Outcome:
     Trouble of store or register has alerts of its own and passes by itself.
     """
     begun = time.monotonic()
-    module, _colon, name = tick.act.partition(":")
     try:
-        getattr(import_module(module), name)(station)
+        resolve_name(tick.act)(station)
     except StoreError as error:
         return Outcome(tick.name, time.monotonic() - begun, error.name)
     except OwnerGone:

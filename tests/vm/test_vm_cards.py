@@ -26,7 +26,7 @@ Figure = Callable[[str], None]
 def test_a_card_is_stored_whole(
     guest: Machine, make_card: MakeCard, figure: Figure, fs_type: str, partitioned: bool
 ) -> None:
-    card = make_card("A1", fs_type=fs_type, partitioned=partitioned)
+    card = make_card("A1", fs_type=fs_type, partitioned=partitioned, files=2)
     plug, began = dock(guest, "A1", card)
     shown, safe_at = safe_visit(guest, "A1")
     figure(f"{safe_at - began:.1f} s from plug-in to safe to remove")
@@ -46,7 +46,7 @@ def test_eight_recorders_at_once(guest: Machine, make_card: MakeCard, figure: Fi
     bays = list(BAYS)[:8]
     # One recording each: what is tried is eight copies at once; describing one takes seconds in an emulated machine.
     cards = {
-        bay: make_card(bay, files=1, file_mib=6, fs_type="fat32" if n % 2 else "exfat", partitioned=n % 3 == 0)
+        bay: make_card(bay, file_mib=6, fs_type="fat32" if n % 2 else "exfat", partitioned=n % 3 == 0)
         for n, bay in enumerate(bays)
     }
     began = time.time()
@@ -88,7 +88,7 @@ def visit_count(guest: Machine) -> int:
 
 def test_a_recorder_that_does_not_come_back_is_alerted_as_removed_early(guest: Machine, make_card: MakeCard) -> None:
     guest.slow_down("slow", 2 << 20)
-    plug, _began = dock(guest, "A3", make_card("A3", files=1, file_mib=24), throttle="slow")
+    plug, _began = dock(guest, "A3", make_card("A3", file_mib=24), throttle="slow")
     wait_for(guest, "bay('A3')['bytes_done'] > 4 << 20")
     guest.pull(plug)
     wait_for(guest, "[a for a in alerts() if a['kind'] == 'removed_early']")
@@ -97,7 +97,7 @@ def test_a_recorder_that_does_not_come_back_is_alerted_as_removed_early(guest: M
 
 def test_two_recorders_with_one_serial_number_are_alerted_and_not_mixed(guest: Machine, make_card: MakeCard) -> None:
     serial = recorder_of("A1")[1]
-    first, second = make_card("A1", seed=1, label="ONE"), make_card("A1", seed=2, label="TWO")
+    first, second = (make_card("A1", seed=seed, label=label) for seed, label in ((1, "ONE"), (2, "TWO")))
     dock(guest, "A1", first, serial=serial)
     dock(guest, "A4", second, serial=serial)
     wait_for(guest, "[a for a in alerts() if a['kind'] == 'twin_identity']", 240)
@@ -136,7 +136,7 @@ def test_a_card_of_an_unknown_recorder_is_held(guest: Machine, make_card: MakeCa
 
 
 def test_a_bad_sector_costs_the_bytes_around_it_and_nothing_else(guest: Machine, make_card: MakeCard) -> None:
-    card = make_card("A6", files=3, file_mib=4)
+    card = make_card("A6", files=2, file_mib=4)
     broken = card.recordings[1]
     sector = card.find(broken) // 512 + 4096
     dock(guest, "A6", card, bad_sector=sector)
@@ -149,7 +149,7 @@ def test_a_bad_sector_costs_the_bytes_around_it_and_nothing_else(guest: Machine,
 
 
 def test_a_slow_card_is_stored_and_nobody_else_waits_for_it(guest: Machine, make_card: MakeCard) -> None:
-    slow, quick = make_card("A7", files=2, file_mib=24), make_card("A8", files=2)
+    slow, quick = make_card("A7", file_mib=24), make_card("A8")
     guest.slow_down("slow", 1 << 20)
     dock(guest, "A7", slow, throttle="slow")
     wait_for(guest, "bay('A7')['state'] == 'copying'")
@@ -165,7 +165,7 @@ def test_a_slow_card_is_stored_and_nobody_else_waits_for_it(guest: Machine, make
 def test_a_killed_daemon_is_started_again_and_finishes_what_it_had_begun(
     guest: Machine, make_card: MakeCard, figure: Figure
 ) -> None:
-    card = make_card("A9", files=3, file_mib=8)
+    card = make_card("A9", files=2, file_mib=12)
     guest.slow_down("slow", 4 << 20)
     dock(guest, "A9", card, throttle="slow")
     wait_for(guest, "bay('A9')['bytes_done'] > 2 << 20")
@@ -188,7 +188,7 @@ def test_the_24_hours_run_from_the_end_of_the_recording(guest: Machine, make_car
     wall = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=8)
     ages = {"A1": 2, "A2": 23, "A3": 25, "A4": 30}
     for bay, hours in ages.items():
-        dock(guest, bay, make_card(bay, files=1, recorded=wall - timedelta(hours=hours)))
+        dock(guest, bay, make_card(bay, recorded=wall - timedelta(hours=hours)))
     wait_for(guest, "len([v for v in visits() if v['ended_at']]) == 4", 300)
     guest.run("dockd inventory export /root/inventory.csv")
     found = guest.json(
@@ -200,7 +200,7 @@ def test_the_24_hours_run_from_the_end_of_the_recording(guest: Machine, make_car
 
 def test_no_card_is_seen_in_any_mount_table_while_it_is_read(guest: Machine, make_card: MakeCard) -> None:
     guest.slow_down("slow", 2 << 20)
-    dock(guest, "A10", make_card("A10", files=1, file_mib=12), throttle="slow")
+    dock(guest, "A10", make_card("A10", file_mib=12), throttle="slow")
     wait_for(guest, "bay('A10')['bytes_done'] > 1 << 20")
     assert guest.run("grep -l /dev/sda /proc/[0-9]*/mountinfo", check=False) == ""
     (row,) = guest.json("dockd mounts --json")

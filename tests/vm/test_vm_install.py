@@ -59,7 +59,7 @@ def test_an_upgrade_without_internet_migrates_and_changes_nothing_else_and_out_a
 
     guest.run("ip route del default && ! timeout 20 apt-get -qq update -o APT::Update::Error-Mode=any 2>/dev/null")
     guest.run("apt-get -qq purge -y ffmpeg libimage-exiftool-perl python3-venv >/dev/null", patience_s=INSTALL_S)
-    guest.run("cat > /root/dockd.tar", stdin=bundle.read_bytes(), patience_s=INSTALL_S)
+    guest.hand_over(bundle, "/root/dockd.tar")
     guest.run("mkdir /root/in && cd /root/in && tar -xf /root/dockd.tar systemd udev README.md")
     configuration = guest.run(f"sha256sum {CONFIG}")
     dock(guest, "A2", second)

@@ -27,8 +27,8 @@ BEGUN = ("copying", "verifying", "done", "done_late")
 
 
 @contextmanager
-def powered(saved: Path, disk: Path) -> Iterator[tuple[Machine, StrictDisk, int]]:
-    """The station switched on with that disk, all that its register claims to have being there.
+def powered(saved: Path, disk: Path, cuts: int) -> Iterator[tuple[Machine, StrictDisk, int]]:
+    """The station switched on with that disk after so many cuts, all that its register claims to have being there.
 
     The number is that of copies that had their name and were not yet written down: the start does that.
     """
@@ -38,7 +38,7 @@ def powered(saved: Path, disk: Path) -> Iterator[tuple[Machine, StrictDisk, int]
             with vm_machine.resumed(saved, strict.second) as guest:
                 claimed = vm_power.switch_on(guest)
                 lost = {name: claimed[name] for name in ("missing", "altered", "unreadable")}
-                assert not any(lost.values()), f"seed {SEED}: {lost}"
+                assert not any(lost.values()), f"seed {SEED}, after {cuts} cuts: {lost}"
                 yield guest, strict, len(claimed["unregistered"])
         finally:
             strict.cut_power()
@@ -61,8 +61,8 @@ def test_power_cuts_lose_nothing_claim_nothing_and_need_nobody(
     for number in range(CUTS):
         # New cards when the old ones may well be through.
         if number % 3 == 0:
-            rounds.append({bay: make_card(bay, files=4, file_mib=6, seed=number) for bay in BAYS})
-        with powered(saved, disk) as (guest, strict, named):
+            rounds.append({bay: make_card(bay, files=2, file_mib=12, seed=number) for bay in BAYS})
+        with powered(saved, disk, number) as (guest, strict, named):
             unwritten += named
             plug_all(guest, rounds[-1])
             # From the first byte on: what comes before it writes nothing that could be lost.
@@ -70,7 +70,7 @@ def test_power_cuts_lose_nothing_claim_nothing_and_need_nobody(
             time.sleep(chance.uniform(0, LONGEST_S))
             guest.cut_power()
             strict.cut_power()
-    with powered(saved, disk) as (guest, _strict, named):
+    with powered(saved, disk, CUTS) as (guest, _strict, named):
         unwritten += named
         # What was docked before and is back is finished by itself.
         for cards in rounds:

@@ -66,7 +66,7 @@ def test_without_systemd_the_service_mounts_by_itself_as_root(guest: Machine, ma
     guest.run(f"sed -i 's|^  mount: broker|  mount: self|' {CONFIG} && grep -q '^  mount: self' {CONFIG}")
     guest.run(f"setsid dockd -c {CONFIG} run >/root/run.log 2>&1 </dev/null & echo $! >/root/pid")
     wait_for(guest, "said()['state'] == 'ready'", 30)
-    card = make_card("A3", fs_type="exfat")
+    card = make_card("A3", fs_type="exfat", file_mib=6)
     guest.slow_down("slow", 4 << 20)
     plug, _began = dock(guest, "A3", card, throttle="slow")
     wait_for(guest, "bay('A3')['bytes_done'] > 0")

@@ -63,7 +63,7 @@ def make_card(
     *,
     fs_type: FsType = "fat32",
     partitioned: bool = False,
-    files: int = 2,
+    files: int = 1,
     file_mib: float = 2,
     seed: int = 0,
     recorded: datetime = datetime(2026, 11, 23, 9, 0),

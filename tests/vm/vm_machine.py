@@ -56,18 +56,20 @@ class Machine:
         self.folder = folder
         self._image = image
         self.disk = folder / "disk.qcow2"
+        self._empty = folder / "second.raw"
         self._control = folder / "qmp"
         self._port = _free_port()
         if not self.disk.exists():
             kind = "raw" if backing.suffix == ".raw" else "qcow2"
             _run("qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", kind, self.disk)
         if not second:
-            with (folder / "second.raw").open("wb") as file:
+            with self._empty.open("wb") as file:
                 file.truncate(SECOND_MIB << 20)
-            second = f"driver=file,filename={folder / 'second.raw'}"
+            second = f"driver=file,filename={self._empty}"
         self._process = self._start(saved, second)
         self.qmp = self._connect()
-        self._plugged = 0
+        # Each plug, and what takes away what stood behind it.
+        self._plugs: dict[str, tuple[str, dict[str, str]]] = {}
         if saved is not None:
             self._resume()
 
@@ -142,6 +144,12 @@ class Machine:
             raise RuntimeError(f"{command}: ended {ran.returncode}: {said[-3000:]}")
         return ran.stdout.decode("utf-8", "replace")
 
+    def hand_over(self, file: Path, to: str) -> None:
+        """A large file is there: by the empty disk, as an emulated machine deciphers slowly."""
+        with self._empty.open("r+b") as disk:
+            disk.write(file.read_bytes())
+        self.run(f"head -c {file.stat().st_size} /dev/vdb > {to}")
+
     def json(self, command: str) -> Any:
         return json.loads(self.run(command))
 
@@ -176,8 +184,8 @@ class Machine:
         self, socket: str, card: Path, *, serial: str, throttle: str | None = None, bad_sector: int | None = None
     ) -> str:
         """The card is in the socket ``socket`` (``1.2``). Returns the plug's name, for ``pull``."""
-        self._plugged += 1
-        name = f"card{self._plugged}"
+        name = f"card{len(self._plugs)}"
+        self._plugs[name] = ("blockdev-del", {"node_name": name})
         node: dict[str, Any] = {"driver": "file", "filename": str(card), "locking": "off"}
         if bad_sector is not None:
             fault = {"event": "none", "iotype": "read", "errno": 5, "sector": bad_sector, "once": False}
@@ -199,8 +207,8 @@ class Machine:
 
     def plug_locked(self, socket: str) -> str:
         """Something that is no disk is in the socket, as a recorder before it is unlocked: 0403:6001 of "QEMU"."""
-        self._plugged += 1
-        name = f"locked{self._plugged}"
+        name = f"locked{len(self._plugs)}"
+        self._plugs[name] = ("chardev-remove", {"id": name})
         self.qmp.ask("chardev-add", id=name, backend={"type": "null", "data": {}})
         how = {"chardev": name, "bus": "xhci.0", "port": socket, "always-plugged": True}
         self.qmp.ask("device_add", driver="usb-serial", id=f"usb-{name}", **how)
@@ -215,12 +223,11 @@ class Machine:
         """The card, or whatever ``name`` is, is out, whatever is reading it."""
         self.qmp.ask("device_del", id=f"usb-{name}")
 
+        command, what = self._plugs[name]
+
         def gone() -> bool:
             with contextlib.suppress(Refused):
-                if name.startswith("locked"):
-                    self.qmp.ask("chardev-remove", id=name)
-                else:
-                    self.qmp.ask("blockdev-del", node_name=name)
+                self.qmp.ask(command, **what)
                 return True
             return False
 
