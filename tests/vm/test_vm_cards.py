@@ -28,7 +28,7 @@ def test_a_card_is_stored_whole(
 ) -> None:
     card = make_card("A1", fs_type=fs_type, partitioned=partitioned, files=2)
     plug, began = dock(guest, "A1", card)
-    shown, safe_at = safe_visit(guest, "A1")
+    shown, safe_at = safe_visit(guest, "A1", ended=True)
     figure(f"{safe_at - began:.1f} s from plug-in to safe to remove")
     guest.pull(plug)
     wait_for(guest, "bay('A1')['state'] == 'empty'")
@@ -74,7 +74,7 @@ def test_a_recorder_that_is_pulled_out_in_the_middle_of_a_file_goes_on_when_it_i
     gone = wait_for(guest, "bay('A2')['state'] in ('away', 'removed_early')")
     assert visit_count(guest) == 1
     _plug, began = dock(guest, "A2", card)
-    shown, safe_at = safe_visit(guest, "A2")
+    shown, safe_at = safe_visit(guest, "A2", ended=True)
     figure(f"{safe_at - began:.1f} s from the return to safe to remove; shown as {gone.value}")
     assert visit_count(guest) == 1
     assert stored(shown) == card.truth
@@ -140,7 +140,7 @@ def test_a_bad_sector_costs_the_bytes_around_it_and_nothing_else(guest: Machine,
     broken = card.recordings[1]
     sector = card.find(broken) // 512 + 4096
     dock(guest, "A6", card, bad_sector=sector)
-    shown, _safe_at = safe_visit(guest, "A6", 300)
+    shown, _safe_at = safe_visit(guest, "A6", 300, ended=True)
     outcomes = {one["path"]: one["outcome"] for one in shown["files"]}
     whole = {path: digest for path, digest in card.truth.items() if path != broken.path}
     assert stored(shown) == whole
@@ -171,7 +171,7 @@ def test_a_killed_daemon_is_started_again_and_finishes_what_it_had_begun(
     wait_for(guest, "bay('A9')['bytes_done'] > 2 << 20")
     killed = time.time()
     guest.run("systemctl kill -s KILL dockd.service")
-    shown, safe_at = safe_visit(guest, "A9", 240)
+    shown, safe_at = safe_visit(guest, "A9", 240, ended=True)
     figure(f"{safe_at - killed:.1f} s from kill -9 to safe to remove")
     assert stored(shown) == card.truth
     assert wait_for(guest, "not [v for v in visits() if not v['ended_at']]").value

@@ -50,7 +50,7 @@ def test_an_upgrade_without_internet_migrates_and_changes_nothing_else_and_out_a
 ) -> None:
     first, second = make_card("A1"), make_card("A2")
     plug, _began = dock(guest, "A1", first)
-    before, _safe_at = safe_visit(guest, "A1")
+    before, _safe_at = safe_visit(guest, "A1", ended=True)
     guest.pull(plug)
     guest.run("systemctl stop dockd.service")
     guest.run("runuser -u dockd -- python3 -", stdin=_AS_RELEASED_FIRST.encode())

@@ -19,7 +19,7 @@ from vm_power import StrictDisk
 from vm_station import dock, stored, visit, wait_for
 
 SEED = int(os.environ.get("DOCKD_VM_SEED", "20261128"))
-CUTS = int(os.environ.get("DOCKD_VM_CUTS", "5"))
+CUTS = int(os.environ.get("DOCKD_VM_CUTS", "3"))
 SPEED = 2 << 20
 LONGEST_S = 14.0
 BAYS = ("A1", "A2")

@@ -71,7 +71,7 @@ def test_without_systemd_the_service_mounts_by_itself_as_root(guest: Machine, ma
     plug, _began = dock(guest, "A3", card, throttle="slow")
     wait_for(guest, "bay('A3')['bytes_done'] > 0")
     assert guest.run("grep -l /dev/sda /proc/[0-9]*/mountinfo", check=False) == "", "no one but the worker has it"
-    shown, _safe_at = safe_visit(guest, "A3")
+    shown, _safe_at = safe_visit(guest, "A3", ended=True)
     assert stored(shown) == card.truth
     guest.pull(plug)
     wait_for(guest, "bay('A3')['state'] == 'empty'")

@@ -100,10 +100,15 @@ def dock(machine: Machine, bay: str, card: Card, *, serial: str | None = None, *
     return machine.plug(BAYS[bay], card.image, serial=serial or recorder_of(bay)[1], **how), began
 
 
-def safe_visit(machine: Machine, bay: str, patience_s: float = 120) -> tuple[dict[str, Any], float]:
-    """The newest visit of a bay once its card may be removed and is described, and when it became safe."""
+def safe_visit(
+    machine: Machine, bay: str, patience_s: float = 120, *, ended: bool = False
+) -> tuple[dict[str, Any], float]:
+    """The newest visit of a bay once its card may be removed (``ended``: and is described), and when it became safe.
+
+    To describe a recording takes many seconds in an emulated machine.
+    """
     newest = f"[v for v in visits() if v['bay'] == '{bay}'][-1]"
-    wait_for(machine, f"{newest}['safe_at'] and {newest}['ended_at']", patience_s)
+    wait_for(machine, f"{newest}['{'ended_at' if ended else 'safe_at'}']", patience_s)
     shown = visit(machine, wait_for(machine, f"{newest}['id']").value)
     return shown, datetime.fromisoformat(shown["safe_at"]).timestamp()
 
