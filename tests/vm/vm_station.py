@@ -108,7 +108,8 @@ def safe_visit(
     To describe a recording takes many seconds in an emulated machine.
     """
     newest = f"[v for v in visits() if v['bay'] == '{bay}'][-1]"
-    wait_for(machine, f"{newest}['{'ended_at' if ended else 'safe_at'}']", patience_s)
+    described = f" and {newest}['ended_at']" if ended else ""
+    wait_for(machine, f"{newest}['safe_at']{described}", patience_s)
     shown = visit(machine, wait_for(machine, f"{newest}['id']").value)
     return shown, datetime.fromisoformat(shown["safe_at"]).timestamp()
 
