@@ -271,8 +271,13 @@ def test_pages_follow_each_other_without_gap_or_double(register: Register, many:
         (RecordFilter(used_from=AT), "ix_record_used_from_docked_at"),
     ],
 )
-def test_a_search_for_few_uses_their_index(register: Register, wanted: RecordFilter, index: str) -> None:
-    assert index in plan_of(register, records._ids_of_few(wanted, limit=9, after=0), "indexonlyscan")
+def test_a_search_for_few_uses_their_index(register: Register, shelf: Shelf, wanted: RecordFilter, index: str) -> None:
+    if register.dialect == "postgresql":  # to which all indexes of an empty table are the same
+        for _ in range(200):
+            shelf.record(owner_state=OwnerState.ASSIGNED)
+        with register.write() as session:
+            session.execute(text("ANALYZE record"))
+    assert index in plan_of(register, records._ids_of_few(wanted, limit=9, after=0))
 
 
 @pytest.mark.parametrize(
