@@ -258,6 +258,12 @@ def short_card(scene: Scene) -> Scene:
     return scene
 
 
+def lone_card(scene: Scene) -> Scene:
+    """One short file: no other one comes into its folder and makes durable, in passing, what was not."""
+    scene.lay("DCIM/100/A.dat", 700)
+    return scene
+
+
 def long_card(scene: Scene) -> Scene:
     """One file with two journal marks."""
     scene.lay("DCIM/101/LONG.dat", 150_000)

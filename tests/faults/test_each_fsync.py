@@ -115,7 +115,7 @@ FOUND = (
     Row(
         "offload.pipeline._place > leave_one_name (folder)",
         "the same, where a crash had left both names",
-        cuts.short_card,
+        cuts.lone_card,
         "called verified and is gone",
         killed=("after link", ".dat"),
         flagged=False,
