@@ -57,7 +57,7 @@ from dockd.register.tables import (
 from dockd.register.values import chunks, folded
 
 _LONGEST = timedelta(days=31)
-_MANY = 50_000
+_MANY = 50_000  # of so many, to fetch and sort them takes as long as to read an index of all in the order of pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
